@@ -1,0 +1,129 @@
+// Package event says what happened during a run. Event is one sum type; stages emit events to a Sink and never print,
+// and whoever shows something (the terminal, JSON lines, a test) reads them.
+package event
+
+import "time"
+
+// Sink receives events. It is called from many goroutines at once and must not block for long.
+type Sink interface {
+	Emit(Event)
+}
+
+// SinkFunc makes a Sink of a function.
+type SinkFunc func(Event)
+
+// Emit calls f.
+func (f SinkFunc) Emit(e Event) { f(e) }
+
+// Event is one thing that happened. The set of events is closed: see the types of this package.
+type Event interface{ event() }
+
+// Stage names a part of a run.
+type Stage string
+
+// The stages of a run, in their order.
+const (
+	StageTags    Stage = "tags"
+	StageCache   Stage = "cache"
+	StageBuild   Stage = "build"
+	StageTest    Stage = "test"
+	StageRender  Stage = "render"
+	StageDeploy  Stage = "deploy"
+	StageWait    Stage = "wait"
+	StageProve   Stage = "prove"
+	StageDelete  Stage = "delete"
+	StageBuilder Stage = "builder"
+)
+
+type (
+	// StageStarted opens a stage.
+	StageStarted struct{ Stage Stage }
+
+	// StageDone closes a stage that succeeded. Quiet stages did nothing worth a line.
+	StageDone struct {
+		Stage Stage
+		Took  time.Duration
+	}
+
+	// TagMade says which reference an artifact gets: Image as in the config, Ref as name:tag.
+	TagMade struct{ Image, Ref string }
+
+	// CacheChecked says whether an artifact is up to date and, when it is not, why: short phrases, never values that may
+	// be secret. Where says in which place the image was found ("registry", "docker engine").
+	CacheChecked struct {
+		Image  string
+		Found  bool
+		Where  string
+		Digest string
+		Why    []string
+	}
+
+	// ArtifactStarted opens the build of one artifact; Where names the builder ("Docker Engine", "buildkitd at ...").
+	ArtifactStarted struct{ Image, Where string }
+
+	// ArtifactLog is one line (without its newline) of what a build or a hook printed.
+	ArtifactLog struct{ Image, Line string }
+
+	// ArtifactBuilt closes the build of one artifact. Ref is name:tag, Digest is "sha256:..." of the manifest or index.
+	ArtifactBuilt struct {
+		Image, Ref, Digest string
+		Pushed             bool
+		Took               time.Duration
+	}
+
+	// ObjectApplied says what became of one object: Verb is created, configured, unchanged, replaced or deleted.
+	// Resource is as kubectl prints it, "deployment.apps/web".
+	ObjectApplied struct {
+		Resource, Namespace, Verb string
+	}
+
+	// RolloutProgress is a passing state of one workload, for people who wait.
+	RolloutProgress struct {
+		Resource, Namespace, Message string
+	}
+
+	// WorkloadReady says that a workload is rolled out.
+	WorkloadReady struct {
+		Resource, Namespace string
+		Took                time.Duration
+		Left                int // workloads not yet ready
+	}
+
+	// WorkloadProved says that every running container of a workload runs what was built.
+	WorkloadProved struct {
+		Resource, Namespace string
+		Containers          []ProvedContainer
+	}
+
+	// Warning is something a person should know that is not a failure.
+	Warning struct{ Message string }
+
+	// Note is something worth a line in the plain output.
+	Note struct{ Message string }
+
+	// Debug is shown with -v debug only.
+	Debug struct{ Message string }
+)
+
+// ProvedContainer is one container name of a workload: in how many pods it runs, and the digest that was found running.
+type ProvedContainer struct {
+	Name   string
+	Image  string // as in the config
+	Digest string
+	Pods   int
+}
+
+func (StageStarted) event()    {}
+func (StageDone) event()       {}
+func (TagMade) event()         {}
+func (CacheChecked) event()    {}
+func (ArtifactStarted) event() {}
+func (ArtifactLog) event()     {}
+func (ArtifactBuilt) event()   {}
+func (ObjectApplied) event()   {}
+func (RolloutProgress) event() {}
+func (WorkloadReady) event()   {}
+func (WorkloadProved) event()  {}
+func (Warning) event()         {}
+func (Note) event()            {}
+func (Debug) event()           {}
