@@ -1,0 +1,156 @@
+package manifest
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/davit-dev/davit/internal/image"
+)
+
+// ImageUse is one place where an object names an image.
+type ImageUse struct {
+	Object Object
+	Path   string // ".spec.template.spec.containers.image"; lists add nothing to it
+	Node   *yaml.Node
+	Ref    image.Reference
+}
+
+// Images finds every image reference that davit may replace: fields named "image" in the kinds that carry pods (and
+// where a kind keeps them elsewhere, there). What cannot be read as a reference is left out.
+func Images(objects []Object) []ImageUse {
+	var uses []ImageUse
+	for _, o := range objects {
+		paths, known := imagePaths(o.Group(), o.Kind())
+		if !known {
+			continue
+		}
+		visit(o.Node, "", func(path, key string, n *yaml.Node) {
+			if n.Kind != yaml.ScalarNode || (len(paths) > 0 && !slices.Contains(paths, path)) || (len(paths) == 0 && key != "image") {
+				return
+			}
+			if ref, err := image.Parse(n.Value); err == nil {
+				uses = append(uses, ImageUse{o, path, n, ref})
+			}
+		})
+	}
+	return uses
+}
+
+func visit(n *yaml.Node, path string, see func(path, key string, n *yaml.Node)) {
+	switch n = resolve(n); n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i].Value
+			child := resolve(n.Content[i+1])
+			see(path+"."+key, key, child)
+			visit(child, path+"."+key, see)
+		}
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			visit(item, path, see)
+		}
+	}
+}
+
+// imagePaths says whether objects of a kind may hold images, and where: no paths means every field named "image".
+func imagePaths(group, kind string) (paths []string, known bool) {
+	switch group {
+	case "":
+		return nil, slices.Contains([]string{"Pod", "Service", "PodTemplate", "ReplicationController"}, kind)
+	case "apps", "extensions":
+		return nil, slices.Contains([]string{"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"}, kind)
+	case "batch":
+		return nil, kind == "Job" || kind == "CronJob"
+	case "serving.knative.dev":
+		return nil, kind == "Service" || kind == "Configuration" || kind == "Revision"
+	case "agones.dev":
+		return nil, kind == "Fleet" || kind == "GameServer"
+	case "argoproj.io":
+		return nil, slices.Contains([]string{"Rollout", "Workflow", "CronWorkflow", "WorkflowTemplate", "ClusterWorkflowTemplate"}, kind)
+	case "run.googleapis.com":
+		return nil, kind == "Job" || kind == "WorkerPool"
+	case "platform.confluent.io":
+		return []string{".spec.image.application", ".spec.image.init"}, true
+	case "kafka.strimzi.io":
+		return []string{
+			".spec.image", ".spec.kafka.image", ".spec.zookeeper.image", ".spec.entityOperator.topicOperator.image",
+			".spec.entityOperator.userOperator.image", ".spec.kafkaExporter.image",
+		}, true
+	}
+	return nil, strings.HasSuffix(group, ".cnrm.cloud.google.com")
+}
+
+// Replacement is what became of one artifact in a set of objects.
+type Replacement struct {
+	Image string // the artifact's name as in the config
+	Used  int    // places replaced
+	// Similar lists images that end in the same name but are another image, and so were left alone, with where they stand.
+	Similar []string
+	// Assumed is the name under which the objects know a bare artifact name, when no object has it exactly:
+	// "gcr.io/my-project/my-web-app" for "my-web-app".
+	Assumed string
+}
+
+// ReplaceImages writes the built references into the objects. built maps an artifact's name to its full reference
+// (name:tag@digest). A use matches when its name without tag equals the artifact's; a use pinned by digest is left
+// alone. A bare artifact name that no object has, while all that ends in "/name" is one and the same image, stands for
+// that one: the result says so in Assumed. Results are sorted by artifact name.
+func ReplaceImages(objects []Object, built map[string]string) []Replacement {
+	refs := make(map[string]string, len(built)) // by name as the objects have it
+	for name, ref := range built {
+		if parsed, err := image.Parse(name); err == nil {
+			refs[parsed.Name] = ref
+		}
+	}
+	used := map[string]int{}
+	var others []ImageUse
+	for _, u := range Images(objects) {
+		ref, ours := refs[u.Ref.Name]
+		switch {
+		case !ours:
+			others = append(others, u)
+		case u.Ref.Digest == "":
+			u.Node.SetString(ref)
+			used[u.Ref.Name]++
+		}
+	}
+	results := make([]Replacement, 0, len(built))
+	for name, ref := range built {
+		r := Replacement{Image: name}
+		if parsed, err := image.Parse(name); err == nil {
+			if r.Used = used[parsed.Name]; r.Used == 0 {
+				r.alike(others, parsed.Name, ref)
+			}
+		}
+		results = append(results, r)
+	}
+	sort.Slice(results, func(i, j int) bool { return results[i].Image < results[j].Image })
+	return results
+}
+
+func (r *Replacement) alike(uses []ImageUse, name, ref string) {
+	last := name[strings.LastIndexByte(name, '/')+1:]
+	var alike []ImageUse
+	names := map[string]bool{}
+	for _, u := range uses {
+		if strings.HasSuffix("/"+u.Ref.Name, "/"+last) {
+			alike = append(alike, u)
+			names[u.Ref.Name] = true
+		}
+	}
+	pinned := slices.ContainsFunc(alike, func(u ImageUse) bool { return u.Ref.Digest != "" })
+	if name == last && len(names) == 1 && !pinned {
+		r.Assumed = alike[0].Ref.Name
+		for _, u := range alike {
+			u.Node.SetString(ref)
+			r.Used++
+		}
+		return
+	}
+	for _, u := range alike {
+		r.Similar = append(r.Similar, u.Node.Value+" in "+u.Object.Origin())
+	}
+}
