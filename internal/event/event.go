@@ -93,6 +93,7 @@ type (
 	WorkloadProved struct {
 		Resource, Namespace string
 		Containers          []ProvedContainer
+		Took                time.Duration // from the first object applied to the proof
 	}
 
 	// Warning is something a person should know that is not a failure.

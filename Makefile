@@ -1,0 +1,29 @@
+# make demo   a service from source to a running, proven pod, on this machine
+# make test   everything, the real cluster included; .ci/run calls it
+# make lint   what CONTRIBUTING.md lists
+
+BIN := bin
+
+.PHONY: build kubebox deps demo test unit e2e lint clean
+.SILENT:
+
+build: ## bin/davit
+	go build -trimpath -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo unknown)" -o $(BIN)/davit ./cmd/davit
+
+deps: ## Debian packages that the cluster and the builds need
+	kubebox/deps.sh
+
+kubebox: deps ## bin/kubebox, from a cache folder
+	mkdir -p $(BIN) && ln -sf "$$(kubebox/build.sh)" $(BIN)/kubebox
+
+demo: ## the first command of the README
+	scripts/demo.sh
+
+test: ## the second command of the README
+	scripts/test.sh
+
+lint:
+	scripts/lint.sh
+
+clean:
+	rm -rf $(BIN)

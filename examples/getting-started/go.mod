@@ -1,0 +1,3 @@
+module example.com/my-web-app
+
+go 1.26

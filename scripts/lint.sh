@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The linters: gofmt, go vet and golangci-lint (with staticcheck), in both modules and for all systems davit builds for.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+GOLANGCI_VERSION=v2.15.0
+
+step "gofmt"
+unformatted=$(git ls-files '*.go' | xargs gofmt -l)
+if [ -n "$unformatted" ]; then
+	printf 'run gofmt -w on:\n%s\n' "$unformatted" >&2
+	exit 1
+fi
+
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/davit-tools/golangci-lint-$GOLANGCI_VERSION-$(go env GOVERSION)
+if [ ! -x "$tools/golangci-lint" ]; then
+	step "building golangci-lint $GOLANGCI_VERSION (once, some minutes)"
+	GOBIN=$tools go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI_VERSION"
+	done_in
+fi
+
+step "golangci-lint"
+"$tools/golangci-lint" run --build-tags e2e ./...
+(cd kubebox && "$tools/golangci-lint" run --build-tags e2e ./...)
+done_in
+
+for os in darwin windows; do
+	step "go vet for $os"
+	GOOS=$os go vet ./cmd/... ./internal/...
+	done_in
+done

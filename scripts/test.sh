@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Everything: unit tests with the race detector, the cluster's own tests, and davit against the cluster.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+need_root
+
+step "Debian packages that the tests need"
+make --no-print-directory deps
+done_in
+
+step "building davit and kubebox (the first time takes about 20 minutes)"
+make --no-print-directory build kubebox
+done_in
+
+step "unit tests, with the race detector"
+go test -race ./...
+done_in
+
+step "the cluster's own tests"
+(cd kubebox && go test ./... && go test -count=1 -tags e2e -timeout 20m ./e2e/...)
+done_in
+
+step "starting the cluster"
+bin/kubebox up
+DAVIT_TEST_KUBECONFIG=$(bin/kubebox kubeconfig)
+export DAVIT_TEST_KUBECONFIG
+done_in
+
+step "davit against the cluster"
+go test -count=1 -tags e2e -timeout 30m ./internal/... ./test/...
+done_in
