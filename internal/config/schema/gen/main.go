@@ -1,0 +1,231 @@
+// Command gen condenses a folder of published skaffold.yaml JSON schemas, one file per
+// apiVersion, into the field table that package schema embeds:
+//
+//	go run ./gen FOLDER table.txt
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/davit-dev/davit/internal/config/schema"
+)
+
+type document struct {
+	Definitions map[string]definition `json:"definitions"`
+}
+
+type definition struct {
+	Type           string              `json:"type"`
+	Items          *property           `json:"items"`
+	Required       []string            `json:"required"`
+	Properties     map[string]property `json:"properties"`
+	PreferredOrder []string            `json:"preferredOrder"`
+	AnyOf          []definition        `json:"anyOf"`
+}
+
+type property struct {
+	Type                 string     `json:"type"`
+	Ref                  string     `json:"$ref"`
+	Items                *property  `json:"items"`
+	AdditionalProperties *property  `json:"additionalProperties"`
+	Enum                 []string   `json:"enum"`
+	AnyOf                []property `json:"anyOf"`
+}
+
+// row is one way a field was declared; in holds the versions that declare it so.
+type row struct {
+	name, decl string
+	in         []bool
+}
+
+type object struct {
+	name string
+	in   []bool
+	rows []*row
+}
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: gen SCHEMA-FOLDER OUTPUT")
+		os.Exit(2)
+	}
+	table, err := generate(os.Args[1])
+	if err == nil {
+		err = os.WriteFile(os.Args[2], table, 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func generate(folder string) ([]byte, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no schema files in %s", folder)
+	}
+	var versions []string
+	for _, f := range files {
+		versions = append(versions, strings.TrimSuffix(filepath.Base(f), ".json"))
+	}
+	slices.SortFunc(versions, schema.CompareVersions)
+
+	objects := map[string]*object{}
+	// The newest version comes first, so that its order of fields is the table's.
+	for i := len(versions) - 1; i >= 0; i-- {
+		data, err := os.ReadFile(filepath.Join(folder, versions[i]+".json"))
+		if err != nil {
+			return nil, err
+		}
+		var doc document
+		if err := json.Unmarshal(data, &doc); err != nil {
+			return nil, fmt.Errorf("%s.json: %w", versions[i], err)
+		}
+		for name, def := range doc.Definitions {
+			if doc.alias(name) != "" {
+				continue
+			}
+			o := objects[name]
+			if o == nil {
+				o = &object{name: name, in: make([]bool, len(versions))}
+				objects[name] = o
+			}
+			o.in[i] = true
+			o.add(doc, def, i, len(versions))
+		}
+	}
+	return render(versions, objects), nil
+}
+
+// alias gives the declaration that name is only another name for; empty where it is an object.
+func (d document) alias(name string) string {
+	switch def := d.Definitions[name]; {
+	case def.Items != nil:
+		return "[]" + d.declare(*def.Items)
+	case def.Type == "string":
+		return "string"
+	}
+	return ""
+}
+
+func (o *object) add(doc document, def definition, version, versions int) {
+	alternatives := def.AnyOf
+	if len(alternatives) == 0 {
+		alternatives = []definition{def}
+	}
+	base := alternatives[0].Properties
+	seen := map[string]bool{}
+	for _, alt := range alternatives {
+		for _, name := range order(alt) {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			decl := doc.declare(alt.Properties[name])
+			if slices.Contains(def.Required, name) || slices.Contains(alt.Required, name) {
+				decl += " required"
+			}
+			if _, common := base[name]; !common {
+				decl += " oneof"
+			}
+			o.row(name, decl, versions).in[version] = true
+		}
+	}
+}
+
+func order(d definition) []string {
+	names := slices.Clone(d.PreferredOrder)
+	for name := range d.Properties {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (o *object) row(name, decl string, versions int) *row {
+	last := len(o.rows)
+	for i, r := range o.rows {
+		if r.name == name {
+			if r.decl == decl {
+				return r
+			}
+			last = i + 1
+		}
+	}
+	r := &row{name: name, decl: decl, in: make([]bool, versions)}
+	o.rows = slices.Insert(o.rows, last, r)
+	return r
+}
+
+func (d document) declare(p property) string {
+	switch {
+	case p.Ref != "":
+		name := strings.TrimPrefix(p.Ref, "#/definitions/")
+		return cmp.Or(d.alias(name), name)
+	case len(p.AnyOf) > 0:
+		return "int|string"
+	case p.Items != nil:
+		return "[]" + d.declare(*p.Items)
+	case p.AdditionalProperties != nil:
+		return "{}" + d.declare(*p.AdditionalProperties)
+	case p.Type == "boolean":
+		return "bool"
+	case p.Type == "integer":
+		return "int"
+	case p.Type == "":
+		return "any"
+	case len(p.Enum) > 0:
+		return "string(" + strings.ReplaceAll(strings.Join(p.Enum, ","), "|", "/") + ")"
+	}
+	return p.Type
+}
+
+func render(versions []string, objects map[string]*object) []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, "# Code generated by gen from the published JSON schemas. DO NOT EDIT.")
+	fmt.Fprintln(&b, "# field type [required] [oneof] FIRST..LAST: the apiVersions that have it; an open end is still there.")
+	fmt.Fprintf(&b, "versions %s\n", strings.Join(versions, " "))
+	names := make([]string, 0, len(objects))
+	for name := range objects {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		o := objects[name]
+		fmt.Fprintf(&b, "\ntype %s %s\n", name, ranges(versions, o.in))
+		for _, r := range o.rows {
+			fmt.Fprintf(&b, "%s %s %s\n", r.name, r.decl, ranges(versions, r.in))
+		}
+	}
+	return b.Bytes()
+}
+
+func ranges(versions []string, in []bool) string {
+	var parts []string
+	for i := 0; i < len(in); i++ {
+		if !in[i] {
+			continue
+		}
+		first := i
+		for i+1 < len(in) && in[i+1] {
+			i++
+		}
+		switch {
+		case i == len(in)-1:
+			parts = append(parts, versions[first]+"..")
+		case first == i:
+			parts = append(parts, versions[first])
+		default:
+			parts = append(parts, versions[first]+".."+versions[i])
+		}
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,84 @@
+package validate
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/diag"
+	"github.com/davit-dev/davit/internal/config/model"
+)
+
+// structure checks what the model's tags say: required fields, and fields that exclude each other.
+func structure(c *config.Config) diag.List {
+	w := walker{c: c}
+	w.value(reflect.ValueOf(c.Model).Elem(), nil)
+	if c.Model.Kind == "" {
+		w.errs = append(w.errs, c.Error("required field kind is missing", "add kind: Config", "kind"))
+	}
+	return w.errs
+}
+
+type walker struct {
+	c    *config.Config
+	errs diag.List
+}
+
+func (w *walker) value(v reflect.Value, path []any) {
+	switch v.Interface().(type) {
+	case *yaml.Node, map[string]any:
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			w.value(v.Elem(), path)
+		}
+	case reflect.Struct:
+		w.object(v, path)
+	case reflect.Slice:
+		for i := range v.Len() {
+			w.value(v.Index(i), extend(path, i))
+		}
+	}
+}
+
+func extend(path []any, step any) []any {
+	return append(path[:len(path):len(path)], step)
+}
+
+func (w *walker) object(v reflect.Value, path []any) {
+	t := v.Type()
+	exclusive := map[string]string{}
+	for i := range t.NumField() {
+		f, value := t.Field(i), v.Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case f.Type.Kind() == reflect.Interface:
+			if !value.IsNil() {
+				w.value(value, extend(path, model.CaseKey(value)))
+			}
+			continue
+		case strings.Contains(options, "inline"):
+			w.object(value, path)
+			continue
+		}
+		at := extend(path, name)
+		if f.Tag.Get("required") != "" && value.IsZero() {
+			w.errs = append(w.errs, w.c.Error(fmt.Sprintf("required field %q is missing or empty", name), "", at...))
+		}
+		if set := f.Tag.Get("exclusive"); set != "" && !value.IsZero() {
+			if other := exclusive[set]; other != "" {
+				w.errs = append(w.errs, w.c.Error(fmt.Sprintf("only one of %q and %q can be set", other, name), "remove one of them", at...))
+			}
+			exclusive[set] = name
+		}
+		w.value(value, at)
+	}
+}
