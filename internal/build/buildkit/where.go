@@ -1,0 +1,91 @@
+package buildkit
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Kind is a kind of place where BuildKit runs.
+type Kind int
+
+// The kinds, in the order in which they are preferred.
+const (
+	Daemon  Kind = iota + 1 // a buildkitd that the user named by its address
+	Engine                  // the BuildKit inside a Docker Engine
+	Carried                 // the BuildKit inside davit
+)
+
+// Where says which BuildKit builds.
+type Where struct {
+	Kind    Kind
+	Address string // of the buildkitd, for Daemon
+	TLSDir  string // for Daemon: a folder with ca.pem, cert.pem and key.pem; empty for none
+	// Docker is the Docker Engine: for Engine the one that builds, else the one into which images are loaded that are not pushed.
+	Docker Endpoint
+	// Note says why a better place was passed over; it may be empty.
+	Note string
+}
+
+// String names the place for people.
+func (w Where) String() string {
+	switch w.Kind {
+	case Daemon:
+		return "buildkitd at " + w.Address
+	case Engine:
+		return "Docker Engine at " + w.Docker.Host
+	default:
+		return "BuildKit carried by davit"
+	}
+}
+
+// Facts is what is known about where images could be built. Look finds it out.
+type Facts struct {
+	BuildkitHost string // the address that the user named; empty for none
+	TLSDir       string
+	Docker       Endpoint
+	DockerError  error // why the Docker Engine cannot build, nil when it can
+	CarriedError error // why the carried BuildKit cannot, nil when it can
+}
+
+// Endpoint is the address of a Docker Engine.
+type Endpoint struct {
+	Host string // unix:///var/run/docker.sock, tcp://..., ssh://..., npipe://...
+	// NamedBy is what named Host: "DOCKER_HOST", "the Docker context desktop-linux". Empty when Host is Docker's default.
+	NamedBy string
+	// Explicit is set when this run's environment named Host, not a configuration file: then it is that one or none.
+	Explicit  bool
+	TLSDir    string // with ca.pem, cert.pem and key.pem; empty for none
+	TLSVerify bool   // verify the Engine's certificate
+}
+
+// schemes of addresses that Daemon bears.
+var schemes = []string{"unix", "tcp", "ssh", "kube-pod", "docker-container"}
+
+// Choose decides where to build: at the address that the user named, else in the Docker Engine when it answers, else in
+// the BuildKit that davit carries.
+func Choose(f Facts) (Where, error) {
+	switch {
+	case f.BuildkitHost != "":
+		u, err := url.Parse(f.BuildkitHost)
+		if err != nil || !slices.Contains(schemes, u.Scheme) {
+			return Where{}, fmt.Errorf("the BuildKit address %q is none of %s://", f.BuildkitHost, strings.Join(schemes, "://, "))
+		}
+		return Where{Kind: Daemon, Address: f.BuildkitHost, TLSDir: f.TLSDir, Docker: f.Docker}, nil
+	case f.DockerError == nil:
+		return Where{Kind: Engine, Docker: f.Docker}, nil
+	case f.Docker.Explicit:
+		return Where{}, fmt.Errorf("%s names a Docker Engine that cannot build: %w; start it, or unset %s",
+			f.Docker.NamedBy, f.DockerError, f.Docker.NamedBy)
+	case f.CarriedError == nil:
+		w := Where{Kind: Carried, Docker: f.Docker}
+		if f.Docker.NamedBy != "" {
+			w.Note = fmt.Sprintf("not in the Docker Engine named by %s: %v", f.Docker.NamedBy, f.DockerError)
+		}
+		return w, nil
+	default:
+		return Where{}, errors.Join(fmt.Errorf("no BuildKit to build images with: %w", f.DockerError), f.CarriedError)
+	}
+}
