@@ -163,35 +163,11 @@ func (x *Index) Save() error {
 	for path, e := range x.fresh {
 		merged[path] = e
 	}
-	if err := writeFile(x.path, encodeIndex(merged)); err != nil {
+	if err := ReplaceFile(x.path, encodeIndex(merged)); err != nil {
 		return fmt.Errorf("saving the index of file hashes: %w", err)
 	}
 	x.dirty = false
 	return nil
-}
-
-// writeFile puts a file in its place in one step. A half-written one is never seen under its name.
-func writeFile(path string, data []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".tmp*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		_ = f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // The file is the magic line, the SHA-256 of the rest, and the rest: the number of entries, then each as lengths and numbers.

@@ -1,0 +1,286 @@
+// Package cache remembers which image came of which inputs, so that nothing is built twice: by anyone.
+//
+// There are two places. On disk, a file per content key says where its image is, and a file per artifact what it was last made of, for "why". In
+// the registry, each pushed image has a second tag derived from its key, so that one HEAD request tells any machine that may read the repository
+// whether the key was built, and as which digest.
+//
+// Lookup asks both, Record fills both. What is on disk is never believed alone: the image must still be in the registry, or in the Docker Engine.
+// Nothing here fails a run: a registry that does not answer costs one short time-out and a warning, and a disk that cannot be written a warning.
+package cache
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options are what a Cache needs from outside. Folder, Now and Sink are required.
+type Options struct {
+	Folder string // made when it is missing
+	Now    func() time.Time
+	Sink   event.Sink
+
+	Transport http.RoundTripper // http.DefaultTransport when nil
+	Keychain  authn.Keychain    // anonymous when nil
+	Insecure  []string          // registries to talk to in plain HTTP, beside those on loopback
+
+	Engine Engine // nil where there is no Docker Engine
+
+	Timeout     time.Duration // for a registry's answer; 3 s when 0
+	Concurrency int           // of requests; 16 when 0
+}
+
+// Engine is the part of a Docker Engine that images without a push are kept in.
+type Engine interface {
+	// ImageID is the id of the image that a reference or an id names; empty when there is none.
+	ImageID(ctx context.Context, ref string) (string, error)
+}
+
+// Query asks for one artifact.
+type Query struct {
+	Image    string // as in the config
+	Identity string // what names the artifact over time; Image when empty
+	Key      inputs.Key
+	Manifest inputs.Manifest // for "why"
+	Ref      string          // name:tag that the image is to have
+	Push     bool            // it is to be in Ref's registry; otherwise in the Docker Engine
+}
+
+// The places where an image is found.
+const (
+	InRegistry = "registry"
+	InEngine   = "docker engine"
+)
+
+// Hit is the answer to a Query.
+type Hit struct {
+	Found    bool
+	Where    string // InRegistry or InEngine
+	Digest   string // of the manifest or index; of an image in the engine only when it was pushed as well
+	ImageID  string // of an image in the engine
+	NeedsTag bool   // the image is there, but not under the reference's tag: see Retag
+
+	Why []string // when not found: short phrases
+
+	// Products are what hooks of the artifact left in its context when it was last built. Also see Last.
+	Products []inputs.Product
+}
+
+// Cache is both places. It is safe for concurrent use, in one process and several.
+type Cache struct {
+	o        Options
+	disk     disk
+	registry *registries
+}
+
+// New returns a Cache. Nothing is read or written yet.
+func New(o Options) *Cache {
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	if o.Keychain == nil {
+		o.Keychain = authn.NewMultiKeychain()
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 3 * time.Second
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 16
+	}
+	return &Cache{o: o, disk: disk{folder: o.Folder, sink: o.Sink}, registry: newRegistries(o)}
+}
+
+// Lookup answers queries, in their order. It writes nothing, and an error is only that of ctx.
+func (c *Cache) Lookup(ctx context.Context, queries []Query) ([]Hit, error) {
+	refs := make([]string, 0, len(queries))
+	for _, q := range queries {
+		if q.Push {
+			refs = append(refs, q.Ref)
+		}
+	}
+	remote := c.registry.open(ctx, refs, false)
+	defer remote.close()
+
+	hits := make([]Hit, len(queries))
+	var g errgroup.Group
+	g.SetLimit(c.o.Concurrency)
+	for i, q := range queries {
+		g.Go(func() error {
+			hits[i] = c.lookup(ctx, remote, q)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return hits, ctx.Err()
+}
+
+func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
+	e, known := c.disk.entry(q.Key)
+	var hit Hit
+	var gone bool
+	if q.Push {
+		hit, gone = lookupRegistry(remote, q, e)
+	} else if known && e.ImageID != "" && c.o.Engine != nil {
+		hit, gone = c.lookupEngine(ctx, q, e)
+	}
+	if hit.Found {
+		return hit
+	}
+	last, ok := c.disk.last(q.identity())
+	switch {
+	case !ok:
+		hit.Why = []string{inputs.NoEntry}
+	default:
+		hit.Products = last.Products
+		hit.Why = inputs.Why(last.Manifest, q.Manifest)
+	}
+	if len(hit.Why) == 0 && gone {
+		hit.Why = []string{"the image is gone from the " + map[bool]string{true: InRegistry, false: InEngine}[q.Push]}
+	} else if len(hit.Why) == 0 {
+		hit.Why = []string{"it was not built for " + q.Ref + " yet"}
+	}
+	return hit
+}
+
+func (c *Cache) lookupEngine(ctx context.Context, q Query, e Entry) (hit Hit, gone bool) {
+	hit = Hit{Found: true, Where: InEngine, ImageID: e.ImageID, Digest: e.digestIn(repository(q.Ref))}
+	if id, err := c.o.Engine.ImageID(ctx, q.Ref); err == nil && id == e.ImageID {
+		return hit, false
+	}
+	if id, err := c.o.Engine.ImageID(ctx, e.ImageID); err == nil && id == e.ImageID {
+		hit.NeedsTag = true
+		return hit, false
+	}
+	return Hit{}, true
+}
+
+func lookupRegistry(remote *batch, q Query, e Entry) (hit Hit, gone bool) {
+	found := func(digest string, needsTag bool) Hit {
+		return Hit{Found: true, Where: InRegistry, Digest: digest, ImageID: e.ImageID, NeedsTag: needsTag}
+	}
+	if known := e.digestIn(repository(q.Ref)); known != "" {
+		tagged, err := remote.head(q.Ref)
+		if err != nil {
+			return found(known, false), false // nobody to ask: by the record on disk
+		}
+		if tagged == known {
+			return found(known, false), false
+		}
+		if is, err := remote.head(repository(q.Ref) + "@" + known); err != nil || is == known {
+			return found(known, true), false
+		}
+		gone = true
+	}
+	byKey, err := remote.head(keyRef(q.Ref, q.Key))
+	if err != nil || byKey == "" {
+		return Hit{}, gone
+	}
+	tagged, err := remote.head(q.Ref)
+	return found(byKey, err == nil && tagged != byKey), false
+}
+
+func (q Query) identity() string {
+	if q.Identity != "" {
+		return q.Identity
+	}
+	return q.Image
+}
+
+// Built is what came of a build, or of a hit that is worth remembering.
+type Built struct {
+	Image, Identity string // as in Query
+	Key             inputs.Key
+	Manifest        inputs.Manifest
+	Products        []inputs.Product
+
+	Ref     string // name:tag
+	Digest  string // of the manifest or index; empty for an image that is only in the Docker Engine
+	ImageID string // of the image in the Docker Engine, if it is there
+	Pushed  bool
+}
+
+// Record remembers builds on disk and, for those that were pushed, in the registry. What cannot be remembered is a warning.
+func (c *Cache) Record(ctx context.Context, built []Built) {
+	var refs []string
+	for _, b := range built {
+		if b.Pushed {
+			refs = append(refs, b.Ref)
+		}
+	}
+	remote := c.registry.open(ctx, refs, true)
+	defer remote.close()
+
+	var g errgroup.Group
+	g.SetLimit(c.o.Concurrency)
+	var once sync.Once
+	for _, b := range built {
+		g.Go(func() error {
+			if err := c.remember(b); err != nil {
+				once.Do(func() {
+					c.o.Sink.Emit(event.Warning{Message: fmt.Sprintf("what was built is not remembered on this machine: %v", err)})
+				})
+			}
+			if b.Pushed {
+				remote.putKey(b.Digest, b.Ref, b.Key)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// Remember writes one build to disk alone: a hit that was found by its key in the registry is found by its digest next time, and "why" has
+// something to compare with.
+func (c *Cache) Remember(b Built) {
+	if err := c.remember(b); err != nil {
+		c.o.Sink.Emit(event.Warning{Message: fmt.Sprintf("what was found is not remembered on this machine: %v", err)})
+	}
+}
+
+func (c *Cache) remember(b Built) error {
+	now := c.o.Now().UTC()
+	e, _ := c.disk.entry(b.Key)
+	e = e.with(b, now)
+	if err := c.disk.putEntry(e); err != nil {
+		return err
+	}
+	identity := Query{Image: b.Image, Identity: b.Identity}.identity()
+	return c.disk.putLast(Last{Identity: identity, Image: b.Image, Key: b.Key, When: now, Manifest: b.Manifest, Products: b.Products})
+}
+
+// Last is what an artifact was last made of on this machine; false when that is not known.
+func (c *Cache) Last(identity string) (Last, bool) { return c.disk.last(identity) }
+
+// Tag puts a tag on an image that is in the registry already.
+type Tag struct {
+	Digest string
+	Ref    string // name:tag
+}
+
+// Retag puts tags on images, in parallel. All are tried; the first error is returned.
+func (c *Cache) Retag(ctx context.Context, tags []Tag) error {
+	refs := make([]string, len(tags))
+	for i, t := range tags {
+		refs[i] = t.Ref
+	}
+	remote := c.registry.open(ctx, refs, true)
+	defer remote.close()
+	var g errgroup.Group
+	g.SetLimit(c.o.Concurrency)
+	for _, t := range tags {
+		g.Go(func() error {
+			if err := remote.put(repository(t.Ref)+"@"+t.Digest, t.Ref); err != nil {
+				return fmt.Errorf("tagging %s as %s: %w", t.Digest, t.Ref, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}

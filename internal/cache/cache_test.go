@@ -1,0 +1,313 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// world is a registry over real HTTP and the warnings that a cache gave.
+type world struct {
+	t        *testing.T
+	host     string
+	mu       sync.Mutex
+	requests []string
+	warnings []string
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t}
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
+		w.requests = append(w.requests, r.Method+" "+r.URL.Path)
+		w.mu.Unlock()
+		handler.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(server.Close)
+	w.host = strings.TrimPrefix(server.URL, "http://")
+	return w
+}
+
+func (w *world) Emit(e event.Event) {
+	if m, ok := e.(event.Warning); ok {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.warnings = append(w.warnings, m.Message)
+	}
+}
+
+func (w *world) cache(folder string) *Cache {
+	return New(Options{Folder: folder, Now: time.Now, Sink: w, Timeout: 300 * time.Millisecond})
+}
+
+// push puts a new image under ref and returns its digest.
+func (w *world) push(ref string) (v1.Image, string) {
+	w.t.Helper()
+	image, err := random.Image(64, 1)
+	if err == nil {
+		err = remote.Write(w.tag(ref), image)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return image, digest.String()
+}
+
+func (w *world) tag(ref string) name.Tag {
+	w.t.Helper()
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tag
+}
+
+func manifest(arg string) inputs.Manifest {
+	var m inputs.Manifest
+	m.SetHidden("build argument X", arg)
+	return m
+}
+
+func (w *world) lookup(c *Cache, q Query) Hit {
+	w.t.Helper()
+	hits, err := c.Lookup(w.t.Context(), []Query{q})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return hits[0]
+}
+
+func TestBuildOnceForEveryone(t *testing.T) {
+	w := newWorld(t)
+	here, m := w.cache(t.TempDir()), manifest("1")
+	q := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true}
+	if hit := w.lookup(here, q); hit.Found || fmt.Sprint(hit.Why) != "[no entry yet]" {
+		t.Fatalf("an empty cache said %+v", hit)
+	}
+	_, digest := w.push(q.Ref)
+	here.Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, Digest: digest, Pushed: true}})
+
+	w.requests = nil
+	if hit := w.lookup(here, q); !hit.Found || hit.Digest != digest || hit.NeedsTag || hit.Where != InRegistry {
+		t.Errorf("after the build: %+v", hit)
+	}
+	if len(w.requests) != 2 || !strings.HasPrefix(w.requests[1], "HEAD /v2/web/manifests/v1") {
+		t.Errorf("one handshake and one HEAD were expected, not %q", w.requests)
+	}
+
+	retagged := q
+	retagged.Ref = w.host + "/web:v2"
+	elsewhere := w.cache(t.TempDir())
+	for _, c := range []*Cache{here, elsewhere} {
+		if hit := w.lookup(c, retagged); !hit.Found || hit.Digest != digest || !hit.NeedsTag {
+			t.Errorf("under another tag: %+v", hit)
+		}
+	}
+	if err := elsewhere.Retag(t.Context(), []Tag{{Digest: digest, Ref: retagged.Ref}}); err != nil {
+		t.Fatal(err)
+	}
+	if hit := w.lookup(elsewhere, retagged); !hit.Found || hit.NeedsTag {
+		t.Errorf("after the tag: %+v", hit)
+	}
+
+	changed := q
+	changed.Manifest = manifest("2")
+	changed.Key = changed.Manifest.Key()
+	if hit := w.lookup(here, changed); hit.Found || fmt.Sprint(hit.Why) != "[build argument X changed]" {
+		t.Errorf("after a change: %+v", hit)
+	}
+	if len(w.warnings) > 0 {
+		t.Errorf("unexpected warnings: %q", w.warnings)
+	}
+}
+
+func TestImageThatIsGoneIsBuiltAgain(t *testing.T) {
+	w := newWorld(t)
+	c, m := w.cache(t.TempDir()), manifest("1")
+	q := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true}
+	_, digest := w.push(q.Ref)
+	c.Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, Digest: digest, Pushed: true}})
+	for _, ref := range []string{q.Ref, keyRef(q.Ref, q.Key), w.host + "/web@" + digest} {
+		parsed, err := name.ParseReference(ref)
+		if err == nil {
+			err = remote.Delete(parsed)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if hit := w.lookup(c, q); hit.Found || fmt.Sprint(hit.Why) != "[the image is gone from the registry]" {
+		t.Errorf("got %+v", hit)
+	}
+	// Another image under the tag is not ours.
+	w.push(q.Ref)
+	if hit := w.lookup(c, q); hit.Found {
+		t.Errorf("an image that somebody else pushed was taken for ours: %+v", hit)
+	}
+}
+
+func TestRegistryThatDoesNotAnswer(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	closed := "127.0.0.1:1"
+	broken := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/" {
+			rw.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer broken.Close()
+	for host, says := range map[string]string{silent.Addr().String(): "deadline exceeded", closed: "connection refused", broken.Listener.Addr().String(): "500"} {
+		w := newWorld(t)
+		c := w.cache(t.TempDir())
+		var queries []Query
+		for i := range 50 {
+			m := manifest(fmt.Sprint(i))
+			queries = append(queries, Query{Image: fmt.Sprint(i), Key: m.Key(), Manifest: m, Ref: fmt.Sprintf("%s/web%d:v1", host, i), Push: true})
+		}
+		c.Remember(Built{Image: "0", Key: queries[0].Key, Ref: queries[0].Ref, Digest: "sha256:" + strings.Repeat("a", 64), Pushed: true})
+		hits, err := c.Lookup(t.Context(), queries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !hits[0].Found || hits[1].Found {
+			t.Errorf("%s: what is on disk must count, and nothing else: %+v %+v", host, hits[0], hits[1])
+		}
+		if len(w.warnings) != 1 || !strings.Contains(w.warnings[0], says) {
+			t.Errorf("%s: one warning with %q was expected, not %q", host, says, w.warnings)
+		}
+		c.Record(t.Context(), []Built{{Image: "0", Key: queries[0].Key, Ref: queries[0].Ref, Digest: "sha256:" + strings.Repeat("a", 64), Pushed: true}})
+		if len(w.warnings) != 2 || !strings.Contains(w.warnings[1], "other machines will build") {
+			t.Errorf("%s: a warning was expected, not %q", host, w.warnings)
+		}
+	}
+}
+
+type engine map[string]string
+
+func (e engine) ImageID(_ context.Context, ref string) (string, error) { return e[ref], nil }
+
+func TestImagesInTheEngine(t *testing.T) {
+	w := newWorld(t)
+	docker := engine{}
+	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker})
+	m := manifest("1")
+	q := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1"}
+	c.Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, ImageID: "sha256:id"}})
+	if hit := w.lookup(c, q); hit.Found || fmt.Sprint(hit.Why) != "[the image is gone from the docker engine]" {
+		t.Errorf("without the image: %+v", hit)
+	}
+	docker["sha256:id"] = "sha256:id"
+	if hit := w.lookup(c, q); !hit.Found || !hit.NeedsTag || hit.ImageID != "sha256:id" {
+		t.Errorf("under no tag: %+v", hit)
+	}
+	docker["web:v1"] = "sha256:id"
+	if hit := w.lookup(c, q); !hit.Found || hit.NeedsTag {
+		t.Errorf("under its tag: %+v", hit)
+	}
+}
+
+func TestDamagedFilesAreSetAside(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	c, m := w.cache(folder), manifest("1")
+	b := Built{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1", ImageID: "sha256:id"}
+	c.Remember(b)
+	file := c.disk.entryFile(b.Key)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(whole) {
+		for _, damaged := range [][]byte{whole[:i], append(append([]byte(nil), whole[:i]...), append([]byte{whole[i] ^ 1}, whole[i+1:]...)...)} {
+			if err := os.WriteFile(file, damaged, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if e, ok := c.disk.entry(b.Key); ok {
+				t.Fatalf("a file damaged at byte %d was believed: %+v", i, e)
+			}
+		}
+	}
+	if len(w.warnings) == 0 || !strings.Contains(w.warnings[0], "it is damaged (set aside as") {
+		t.Errorf("warnings: %q", w.warnings)
+	}
+	c.Remember(b)
+	if e, ok := c.disk.entry(b.Key); !ok || e.ImageID != "sha256:id" {
+		t.Errorf("after another build: %+v", e)
+	}
+}
+
+func TestListAndPrune(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	now := time.Now()
+	c := New(Options{Folder: folder, Now: func() time.Time { return now }, Sink: w})
+	if list, err := c.List(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("an empty cache has %v, %v", list, err)
+	}
+	for _, image := range []string{"old", "new"} {
+		m := manifest(image)
+		c.Remember(Built{Image: image, Key: m.Key(), Manifest: m, Ref: image + ":v1", ImageID: "sha256:id"})
+		now = now.Add(time.Second)
+	}
+	list, err := c.List(t.Context())
+	if err != nil || len(list) != 2 || list[0].Image != "new" {
+		t.Errorf("got %v, %v", list, err)
+	}
+	files(t, folder, "keys/aa/x"+inputs.TempPattern+"1", now.Add(-2*time.Hour))
+	files(t, folder, "keys/aa/y"+inputs.TempPattern+"2", now)
+	files(t, folder, "keys/aa/z"+damagedSuffix, now)
+	ancient := c.disk.entryFile(manifest("old").Key())
+	if err := os.Chtimes(ancient, now, now.Add(-90*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := c.Prune(t.Context(), 30*24*time.Hour); err != nil || p.Entries != 3 || p.Bytes == 0 {
+		t.Errorf("got %+v, %v", p, err)
+	}
+	if list, _ := c.List(t.Context()); len(list) != 1 || list[0].Image != "new" {
+		t.Errorf("left: %v", list)
+	}
+	if lasts, err := c.Lasts(t.Context()); err != nil || len(lasts) != 2 || lasts[0].Image != "new" {
+		t.Errorf("artifacts: %v, %v", lasts, err)
+	}
+}
+
+func files(t *testing.T, folder, file string, at time.Time) {
+	t.Helper()
+	file = filepath.Join(folder, file)
+	err := os.MkdirAll(filepath.Dir(file), 0o755)
+	if err == nil {
+		err = os.WriteFile(file, []byte("x"), 0o644)
+	}
+	if err == nil {
+		err = os.Chtimes(file, at, at)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,246 @@
+package cache
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
+)
+
+// Entry says where the image of a key is.
+type Entry struct {
+	Key     inputs.Key `json:"key"`
+	Image   string     `json:"image"` // the artifact it was last recorded for
+	Places  []Place    `json:"places,omitempty"`
+	ImageID string     `json:"imageId,omitempty"` // in the Docker Engine
+	When    time.Time  `json:"when"`
+}
+
+// Place is a repository that an image was pushed to.
+type Place struct {
+	Ref    string `json:"ref"` // name:tag when it was recorded
+	Digest string `json:"digest"`
+}
+
+// Last is what an artifact was last made of.
+type Last struct {
+	Identity string           `json:"identity"`
+	Image    string           `json:"image"`
+	Key      inputs.Key       `json:"key"`
+	When     time.Time        `json:"when"`
+	Manifest inputs.Manifest  `json:"manifest"`
+	Products []inputs.Product `json:"products,omitempty"`
+}
+
+// maxPlaces is how many repositories are remembered per key.
+const maxPlaces = 8
+
+func (e Entry) digestIn(repo string) string {
+	for _, p := range e.Places {
+		if repository(p.Ref) == repo {
+			return p.Digest
+		}
+	}
+	return ""
+}
+
+// with is the entry with what was built in front.
+func (e Entry) with(b Built, now time.Time) Entry {
+	e.Key, e.Image, e.When = b.Key, b.Image, now
+	if b.ImageID != "" {
+		e.ImageID = b.ImageID
+	}
+	if b.Pushed {
+		others := slices.DeleteFunc(slices.Clone(e.Places), func(p Place) bool { return repository(p.Ref) == repository(b.Ref) })
+		e.Places = append([]Place{{Ref: b.Ref, Digest: b.Digest}}, others...)
+		e.Places = e.Places[:min(len(e.Places), maxPlaces)]
+	}
+	return e
+}
+
+// disk is the part of the cache on this machine: a file per key, and one per artifact. Each is replaced in one step and carries its checksum,
+// so that several processes may read and write at once, a process may be killed at any moment and the disk may fill, and what is read is either
+// right or known to be damaged.
+type disk struct {
+	folder string
+	sink   event.Sink
+}
+
+func (d disk) entryFile(k inputs.Key) string {
+	return filepath.Join(d.folder, "keys", string(k[:2]), string(k))
+}
+
+func (d disk) lastFile(identity string) string {
+	sum := sha256.Sum256([]byte(identity))
+	return filepath.Join(d.folder, "last", hex.EncodeToString(sum[:]))
+}
+
+func (d disk) entry(k inputs.Key) (Entry, bool) {
+	var e Entry
+	if len(k) < 2 || !d.read(d.entryFile(k), &e) || e.Key != k {
+		return Entry{}, false
+	}
+	return e, true
+}
+
+func (d disk) putEntry(e Entry) error { return d.write(d.entryFile(e.Key), e) }
+
+func (d disk) last(identity string) (Last, bool) {
+	var l Last
+	if !d.read(d.lastFile(identity), &l) || l.Identity != identity {
+		return Last{}, false
+	}
+	return l, true
+}
+
+func (d disk) putLast(l Last) error { return d.write(d.lastFile(l.Identity), l) }
+
+// header begins each file: it is followed by the SHA-256 of what comes after the line, in hexadecimal digits.
+const header = "davit cache 1 "
+
+const headerLength = len(header) + 2*sha256.Size + 1
+
+func (d disk) write(file string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	return inputs.ReplaceFile(file, slices.Concat([]byte(header), []byte(hex.EncodeToString(sum[:])), []byte("\n"), body))
+}
+
+var errDamaged = errors.New("it is damaged")
+
+// read reads a file into v. One that is damaged is set aside with a warning and counts as missing.
+func (d disk) read(file string, v any) bool {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	if err == nil {
+		err = decode(data, v)
+	}
+	if err == nil {
+		return true
+	}
+	message := fmt.Sprintf("the cache file %s cannot be used: %v", file, err)
+	if errors.Is(err, errDamaged) {
+		if os.Rename(file, file+damagedSuffix) == nil {
+			message += " (set aside as " + filepath.Base(file) + damagedSuffix + ")"
+		}
+	}
+	d.sink.Emit(event.Warning{Message: message})
+	return false
+}
+
+const damagedSuffix = ".damaged"
+
+func decode(data []byte, v any) error {
+	if len(data) < headerLength || !bytes.HasPrefix(data, []byte(header)) || data[headerLength-1] != '\n' {
+		return errDamaged
+	}
+	body := data[headerLength:]
+	sum := sha256.Sum256(body)
+	if string(data[len(header):headerLength-1]) != hex.EncodeToString(sum[:]) {
+		return errDamaged
+	}
+	return json.Unmarshal(body, v)
+}
+
+// List returns all entries on disk, the newest first.
+func (c *Cache) List(ctx context.Context) ([]Entry, error) {
+	var entries []Entry
+	err := c.disk.each(ctx, "keys", func(file string) {
+		var e Entry
+		if c.disk.read(file, &e) {
+			entries = append(entries, e)
+		}
+	})
+	slices.SortFunc(entries, func(a, b Entry) int {
+		return cmp.Or(b.When.Compare(a.When), cmp.Compare(a.Image, b.Image), cmp.Compare(a.Key, b.Key))
+	})
+	return entries, err
+}
+
+// Lasts returns what is known of all artifacts, by image.
+func (c *Cache) Lasts(ctx context.Context) ([]Last, error) {
+	var lasts []Last
+	err := c.disk.each(ctx, "last", func(file string) {
+		var l Last
+		if c.disk.read(file, &l) {
+			lasts = append(lasts, l)
+		}
+	})
+	slices.SortFunc(lasts, func(a, b Last) int {
+		return cmp.Or(cmp.Compare(a.Image, b.Image), cmp.Compare(a.Identity, b.Identity))
+	})
+	return lasts, err
+}
+
+// each calls f for each file of a part of the cache.
+func (d disk) each(ctx context.Context, part string, f func(file string)) error {
+	err := filepath.WalkDir(filepath.Join(d.folder, part), func(file string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && !strings.Contains(e.Name(), ".") {
+			f(file)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("reading the cache: %w", err)
+	}
+	return nil
+}
+
+// Pruned says what Prune removed.
+type Pruned struct {
+	Entries int
+	Bytes   int64
+}
+
+// Prune removes what was not recorded again for a time, and what damaged files and killed processes left behind. Tags in registries are left
+// to the registry's own retention.
+func (c *Cache) Prune(ctx context.Context, olderThan time.Duration) (Pruned, error) {
+	var p Pruned
+	limit := c.o.Now().Add(-olderThan)
+	err := filepath.WalkDir(c.disk.folder, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+			return errors.Join(err, ctx.Err())
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil // gone by now
+		}
+		abandoned := strings.Contains(e.Name(), inputs.TempPattern) && info.ModTime().Before(c.o.Now().Add(-time.Hour))
+		old := !strings.Contains(e.Name(), inputs.TempPattern) && info.ModTime().Before(limit)
+		if abandoned || old || strings.HasSuffix(e.Name(), damagedSuffix) {
+			if err := os.Remove(file); err == nil {
+				p.Entries++
+				p.Bytes += info.Size()
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return p, fmt.Errorf("pruning the cache: %w", err)
+	}
+	return p, nil
+}
