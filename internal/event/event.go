@@ -77,9 +77,10 @@ type (
 		Resource, Namespace, Verb string
 	}
 
-	// RolloutProgress is a passing state of one workload, for people who wait.
+	// RolloutProgress is a passing state of one workload, or of one of its pods (Pod is its name), for people who wait.
 	RolloutProgress struct {
 		Resource, Namespace, Message string
+		Pod                          string
 	}
 
 	// WorkloadReady says that a workload is rolled out.

@@ -1,0 +1,129 @@
+package kube
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// readiness is how far a workload is, as its own status says.
+type readiness struct {
+	done    bool
+	message string // what it waits for, or why done is said of something unfinished
+	failure string // it will not get there by itself
+	passing bool   // the failure may pass all the same, when somebody raises a quota
+	next    string // what to do about the failure
+}
+
+// readyFuncs says for each kind when it is rolled out. Kinds that are not here, and are Kubernetes' own, have nothing to wait for.
+var readyFuncs = map[schema.GroupKind]func(*unstructured.Unstructured) readiness{
+	{Group: "apps", Kind: "Deployment"}:                               deploymentReady,
+	{Group: "apps", Kind: "StatefulSet"}:                              statefulSetReady,
+	{Group: "apps", Kind: "DaemonSet"}:                                daemonSetReady,
+	{Group: "apps", Kind: "ReplicaSet"}:                               replicaSetReady,
+	{Kind: "ReplicationController"}:                                   replicaSetReady,
+	{Group: "batch", Kind: "Job"}:                                     jobReady,
+	{Group: "batch", Kind: "CronJob"}:                                 cronJobReady,
+	{Kind: "Pod"}:                                                     podReady,
+	{Kind: "PersistentVolumeClaim"}:                                   claimReady,
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: definitionReady,
+}
+
+// readyFunc finds the rule for a kind; nil if there is nothing to wait for.
+func readyFunc(gk schema.GroupKind) func(*unstructured.Unstructured) readiness {
+	if f := readyFuncs[gk]; f != nil {
+		return f
+	}
+	if builtIn(gk.Group) {
+		return nil
+	}
+	return customReady
+}
+
+// customReady asks kstatus, which knows the conditions that custom resources have in common (Ready, Reconciling, Stalled). What
+// has none of them is current.
+func customReady(u *unstructured.Unstructured) readiness {
+	result, err := status.Compute(u)
+	switch {
+	case err != nil:
+		return readiness{done: true, message: fmt.Sprintf("its status cannot be read: %v", err)}
+	case result.Status == status.FailedStatus:
+		return readiness{failure: result.Message, next: "see the status of the object and the log of its controller"}
+	case result.Status == status.InProgressStatus:
+		return readiness{message: result.Message}
+	}
+	return readiness{done: true}
+}
+
+func definitionReady(u *unstructured.Unstructured) readiness {
+	if conditionOf(u, "Established").Status == "True" {
+		return readiness{done: true}
+	}
+	return readiness{message: "waiting to be established"}
+}
+
+// claimReady does not wait for a claim to be bound: many are bound only when a pod uses them, and pods say when
+// they miss one.
+func claimReady(u *unstructured.Unstructured) readiness {
+	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	if phase == "Lost" {
+		return readiness{failure: "its volume is lost", next: "restore the PersistentVolume, or delete the claim"}
+	}
+	return readiness{done: true}
+}
+
+func cronJobReady(*unstructured.Unstructured) readiness { return readiness{done: true} }
+
+// replicaSetReady serves ReplicaSets and ReplicationControllers that no Deployment owns.
+func replicaSetReady(u *unstructured.Unstructured) readiness {
+	if r, stale := notObserved(u); stale {
+		return r
+	}
+	want, ready := count(u, 1, "spec", "replicas"), count(u, 0, "status", "readyReplicas")
+	switch {
+	case createFailure(u) != "":
+		return cannotCreate(createFailure(u))
+	case ready < want:
+		return readiness{message: fmt.Sprintf("waiting for %d of %d pods to be ready...", want-ready, want)}
+	}
+	return readiness{done: true}
+}
+
+// notObserved says whether the controller has not seen the latest change yet.
+func notObserved(u *unstructured.Unstructured) (readiness, bool) {
+	if count(u, 0, "status", "observedGeneration") >= u.GetGeneration() {
+		return readiness{}, false
+	}
+	return readiness{message: "waiting for the change to be observed..."}, true
+}
+
+// count reads a number of the object, or gives the one that counts when it is not there.
+func count(u *unstructured.Unstructured, absent int64, path ...string) int64 {
+	n, found, err := unstructured.NestedInt64(u.Object, path...)
+	if !found || err != nil {
+		return absent
+	}
+	return n
+}
+
+// createFailure is why pods cannot be created at all: a quota, or an admission that refuses.
+func createFailure(u *unstructured.Unstructured) string {
+	if c := conditionOf(u, "ReplicaFailure"); c.Status == "True" {
+		return "its pods cannot be created: " + c.Message
+	}
+	return ""
+}
+
+func cannotCreate(why string) readiness {
+	return readiness{failure: why, passing: true, next: nextForCreate(why)}
+}
+
+func nextForCreate(why string) string {
+	if strings.Contains(why, "exceeded quota") {
+		return "ask for less, or raise the quota"
+	}
+	return "change the pod template so that the cluster admits it"
+}

@@ -1,0 +1,484 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+const (
+	defaultDeadline = 10 * time.Minute
+	// afterFailure is how long the other workloads may still become ready once one has failed, so that they are told too.
+	afterFailure = 5 * time.Second
+)
+
+// WaitOptions says how long to wait.
+type WaitOptions struct {
+	// Deadline for each workload; 0: ten minutes. A Deployment whose progressDeadlineSeconds is not the server's default (600) has
+	// its own.
+	Deadline time.Duration
+	// TolerateFailuresUntilDeadline makes crashes and failing pulls passing states: only the deadline ends the wait.
+	TolerateFailuresUntilDeadline bool
+}
+
+// Rollout is what Wait saw at its end.
+type Rollout struct{ Workloads []Workload }
+
+// Workload is one object that was waited for, or whose pods can be proved.
+type Workload struct {
+	Resource, Namespace, Kind string
+	Pods                      []*corev1.Pod // of the latest generation, by name, without those being deleted
+}
+
+// Wait follows the workloads among the objects until each is rolled out or has failed. What is not a workload is not waited
+// for. When everything is ready at the first look it costs a list of pods (and of ReplicaSets) in each namespace, and no watch.
+//
+// When a workload fails for good, the others have some seconds more to settle. The error joins a [*RolloutError] for each that
+// failed.
+func (c *Client) Wait(ctx context.Context, applied []Applied, o WaitOptions, sink event.Sink) (*Rollout, error) {
+	w := newWaiter(c, applied, o, sink)
+	if len(w.workloads) == 0 {
+		return &Rollout{}, nil
+	}
+	if err := w.look(ctx); err != nil {
+		return nil, err
+	}
+	w.evaluate()
+	if w.waiting() {
+		if err := w.follow(ctx); err != nil {
+			return nil, err
+		}
+		if err := w.look(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.rollout(), w.err(ctx)
+}
+
+// Observe reads the pods of the workloads among the objects without waiting for anything.
+func (c *Client) Observe(ctx context.Context, applied []Applied) (*Rollout, error) {
+	w := newWaiter(c, applied, WaitOptions{}, event.SinkFunc(func(event.Event) {}))
+	if err := w.look(ctx); err != nil {
+		return nil, err
+	}
+	return w.rollout(), nil
+}
+
+// workload is an object on its way to be ready.
+type workload struct {
+	ref      ref
+	origin   string
+	resource Resource
+	ready    func(*unstructured.Unstructured) readiness
+	deadline time.Duration
+
+	done     bool
+	failure  *RolloutError
+	trouble  *trouble // of one of its pods, at the last look
+	said     string
+	podsSaid map[string]string
+}
+
+func (w *workload) settled() bool { return w.done || w.failure != nil }
+
+type waiter struct {
+	client    *Client
+	options   WaitOptions
+	sink      event.Sink
+	view      *view
+	workloads []*workload
+	start     time.Time
+	failedAt  time.Time // of the first failure
+
+	firstSeen map[string]time.Time // of a trouble
+	growing   map[string]bool      // pods for which the cluster is asked whether it grows: false, until it says so
+}
+
+func newWaiter(c *Client, applied []Applied, o WaitOptions, sink event.Sink) *waiter {
+	w := &waiter{client: c, options: o, sink: sink, view: newView(), start: time.Now(), firstSeen: map[string]time.Time{}, growing: map[string]bool{}}
+	for _, a := range applied {
+		r := refOf(a.Live)
+		ready := readyFunc(r.gk)
+		if ready == nil {
+			continue
+		}
+		w.workloads = append(w.workloads, &workload{ref: r, origin: a.Object.Origin, resource: a.resource, ready: ready,
+			deadline: deadlineOf(a.Live, o.Deadline), podsSaid: map[string]string{}})
+		w.view.live[r.key()] = a.Live
+		w.view.put(a.Live, false)
+	}
+	return w
+}
+
+func deadlineOf(u *unstructured.Unstructured, asked time.Duration) time.Duration {
+	own := count(u, 600, "spec", "progressDeadlineSeconds")
+	switch {
+	case u.GetKind() == "Deployment" && own != 600 && own < math.MaxInt32:
+		return time.Duration(own) * time.Second
+	case asked > 0:
+		return asked
+	}
+	return defaultDeadline
+}
+
+// selections are what belongs to the workloads: their pods, and what tells the generations apart.
+func (w *waiter) selections() []selection {
+	namespaces := map[string][]*unstructured.Unstructured{}
+	kinds := map[string]bool{}
+	for _, l := range w.workloads {
+		u := w.view.live[l.ref.key()]
+		if u == nil || l.ref.gk.Kind == "Pod" || !ownsPods(l.ref) {
+			continue
+		}
+		namespaces[l.ref.namespace] = append(namespaces[l.ref.namespace], u)
+		kinds[l.ref.namespace+"/"+l.ref.gk.Kind] = true
+	}
+	var all []selection
+	for ns, workloads := range namespaces {
+		labels := podSelector(workloads)
+		all = append(all, selection{resource: podResource, namespace: ns, labels: labels})
+		if kinds[ns+"/Deployment"] {
+			all = append(all, selection{resource: replicaSetResource, namespace: ns, labels: labels})
+		}
+		if kinds[ns+"/DaemonSet"] {
+			all = append(all, selection{resource: revisionResource, namespace: ns, labels: labels})
+		}
+	}
+	return all
+}
+
+func ownsPods(r ref) bool {
+	return r.gk.Group == "apps" || r.gk.Kind == "Job" || r.gk.Kind == "ReplicationController"
+}
+
+// look lists once what belongs to the workloads.
+func (w *waiter) look(ctx context.Context) error {
+	return forAll(w.selections(), func(s selection) error {
+		all, err := w.client.list(ctx, s.resource, s.namespace, s.options())
+		if err != nil {
+			return fmt.Errorf("listing %s in namespace %s: %w", s.resource.Name, s.namespace, err)
+		}
+		newMirror(w.view).reset(all)
+		return nil
+	})
+}
+
+// workloadSelections are the workloads themselves that are not settled.
+func (w *waiter) workloadSelections() []selection {
+	places := map[place][]*workload{}
+	for _, l := range w.workloads {
+		if !l.settled() {
+			p := place{l.resource.GVR().String(), l.ref.namespace}
+			places[p] = append(places[p], l)
+		}
+	}
+	var all []selection
+	for p, here := range places {
+		s := selection{resource: here[0].resource, namespace: p.namespace}
+		if len(here) == 1 {
+			s.fields = "metadata.name=" + here[0].ref.name
+		} else {
+			s.labels = w.commonSet(here)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// commonSet selects by the set's label, if all workloads carry the same.
+func (w *waiter) commonSet(workloads []*workload) string {
+	ids := map[string]bool{}
+	for _, l := range workloads {
+		if u := w.view.live[l.ref.key()]; u != nil {
+			ids[u.GetLabels()[labelPartOf]] = true
+		}
+	}
+	if len(ids) != 1 || ids[""] {
+		return ""
+	}
+	return labelPartOf + "=" + slices.Collect(maps.Keys(ids))[0]
+}
+
+// follow watches until all workloads are settled.
+func (w *waiter) follow(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	failed := make(chan error, 1)
+	watch := func(s selection, needed bool) {
+		wg.Go(func() {
+			if err := w.client.follow(watching, s, newMirror(w.view)); err != nil && needed {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+	}
+	namespaces := map[string]bool{}
+	for _, s := range append(w.workloadSelections(), w.selections()...) {
+		watch(s, true)
+		namespaces[s.namespace] = true
+	}
+	for ns := range namespaces {
+		watch(selection{resource: eventResource, namespace: ns, fields: "type=Warning"}, false)
+	}
+	for {
+		wake := w.evaluate()
+		if !w.waiting() {
+			return nil
+		}
+		if w.askWhetherGrowing(ctx) {
+			continue
+		}
+		timer := time.NewTimer(time.Until(wake))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case err := <-failed:
+			timer.Stop()
+			return err
+		case <-w.view.changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// waiting says whether any workload is not settled; once one has failed, the rest waits only a little more.
+func (w *waiter) waiting() bool {
+	if !w.failedAt.IsZero() && time.Since(w.failedAt) >= afterFailure {
+		return false
+	}
+	return slices.ContainsFunc(w.workloads, func(l *workload) bool { return !l.settled() })
+}
+
+// evaluate looks at each workload in the view, settles those that can be, and says when to look again at the latest.
+func (w *waiter) evaluate() (wake time.Time) {
+	w.view.mu.Lock()
+	defer w.view.mu.Unlock()
+	now := time.Now()
+	wake = now.Add(time.Minute)
+	for _, l := range w.workloads {
+		if l.settled() {
+			continue
+		}
+		again := w.judge(l, now)
+		if again.Before(wake) {
+			wake = again
+		}
+		if l.failure != nil && w.failedAt.IsZero() {
+			w.failedAt = now
+		}
+	}
+	if !w.failedAt.IsZero() {
+		if end := w.failedAt.Add(afterFailure); end.Before(wake) {
+			wake = end
+		}
+	}
+	return wake
+}
+
+// judge settles one workload, or says when to look again.
+func (w *waiter) judge(l *workload, now time.Time) time.Time {
+	u := w.view.live[l.ref.key()]
+	if u == nil {
+		l.failure = l.fail(readiness{failure: "it was deleted while it was waited for", next: "see who deleted it, and run again"}, nil)
+		return now
+	}
+	r := l.ready(u)
+	pods := w.view.newPods(u)
+	l.trouble = nil
+	var again time.Time
+	if !r.done {
+		l.trouble, again = w.troubleOf(l, pods, now)
+	}
+	end := w.start.Add(l.deadline)
+	switch {
+	case r.done:
+		w.succeed(l, r)
+	case r.failure != "" && !(r.passing && w.options.TolerateFailuresUntilDeadline):
+		l.failure = l.fail(r, l.trouble)
+	case l.trouble != nil && again.IsZero() && !w.options.TolerateFailuresUntilDeadline:
+		l.failure = l.fail(r, l.trouble)
+	case !now.Before(end):
+		w.giveUp(l, r, pods)
+	default:
+		w.progress(l, r, pods)
+	}
+	if again.IsZero() || end.Before(again) {
+		again = end
+	}
+	return again
+}
+
+// troubleOf finds what is wrong with the pods; with a time if it is too early to say so.
+func (w *waiter) troubleOf(l *workload, pods []*corev1.Pod, now time.Time) (*trouble, time.Time) {
+	for _, pod := range pods {
+		t := podTrouble(pod, l.ref.gk.Kind == "Job")
+		if t == nil {
+			continue
+		}
+		t.detail = t.words(w.view.warnings[pod.UID])
+		key := t.pod + "/" + t.container + "/" + t.cause
+		if _, known := w.firstSeen[key]; !known {
+			w.firstSeen[key] = now
+		}
+		if end := w.firstSeen[key].Add(t.patience); now.Before(end) {
+			return t, end
+		}
+		if t.schedule {
+			grows, asked := w.growing[t.pod]
+			if !asked {
+				w.growing[t.pod] = false
+				return t, now
+			}
+			if grows {
+				return t, w.start.Add(l.deadline)
+			}
+		}
+		return t, time.Time{}
+	}
+	return w.controllerTrouble(l), time.Time{}
+}
+
+// controllerTrouble is what keeps a controller from making pods, which for some kinds only its events say.
+func (w *waiter) controllerTrouble(l *workload) *trouble {
+	switch l.ref.gk.Kind {
+	case "StatefulSet", "DaemonSet", "Job":
+	default:
+		return nil
+	}
+	u := w.view.live[l.ref.key()]
+	for _, e := range w.view.warnings[u.GetUID()] {
+		if e.Reason == "FailedCreate" {
+			return &trouble{cause: "its pods cannot be created", detail: e.Message, next: nextForCreate(e.Message)}
+		}
+	}
+	return nil
+}
+
+func (w *waiter) succeed(l *workload, r readiness) {
+	l.done = true
+	if r.message != "" {
+		w.sink.Emit(event.Note{Message: l.ref.String() + " " + r.message})
+	}
+	left := 0
+	for _, other := range w.workloads {
+		if !other.settled() {
+			left++
+		}
+	}
+	w.sink.Emit(event.WorkloadReady{Resource: l.ref.String(), Namespace: l.ref.namespace, Took: time.Since(w.start), Left: left})
+}
+
+// giveUp ends the wait at the deadline. A Job that still works is no failure: nobody said how long it may take.
+func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
+	if l.ref.gk.Kind == "Job" && l.trouble == nil && len(pods) > 0 {
+		l.done = true
+		w.sink.Emit(event.Warning{Message: fmt.Sprintf("%s is still running after %s: it is not waited for any longer", l.ref, l.deadline)})
+		return
+	}
+	r.failure = fmt.Sprintf("not ready after %s: %s", l.deadline, r.message)
+	if l.trouble == nil {
+		r.next = "see its pods and their logs, or give it more time with --status-check-deadline"
+	}
+	l.failure = l.fail(r, l.trouble)
+}
+
+// progress says what is new.
+func (w *waiter) progress(l *workload, r readiness, pods []*corev1.Pod) {
+	if r.message != "" && r.message != l.said {
+		l.said = r.message
+		w.sink.Emit(event.RolloutProgress{Resource: l.ref.String(), Namespace: l.ref.namespace, Message: r.message})
+	}
+	for _, pod := range pods {
+		message := podMessage(pod)
+		if message != "" && message != l.podsSaid[pod.Name] {
+			l.podsSaid[pod.Name] = message
+			w.sink.Emit(event.RolloutProgress{Resource: l.ref.String(), Namespace: l.ref.namespace, Pod: pod.Name, Message: message})
+		}
+	}
+}
+
+// askWhetherGrowing asks, for pods that no node takes, whether an autoscaler has promised one. It says whether it asked.
+func (w *waiter) askWhetherGrowing(ctx context.Context) bool {
+	var ask []*workload
+	w.view.mu.Lock()
+	for _, l := range w.workloads {
+		if l.settled() || l.trouble == nil || !l.trouble.schedule {
+			continue
+		}
+		if grows, listed := w.growing[l.trouble.pod]; listed && !grows && w.firstSeen["asked/"+l.trouble.pod].IsZero() {
+			w.firstSeen["asked/"+l.trouble.pod] = time.Now()
+			ask = append(ask, l)
+		}
+	}
+	w.view.mu.Unlock()
+	for _, l := range ask {
+		found, err := w.client.in(eventResource, l.ref.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + l.trouble.pod})
+		if err != nil {
+			continue
+		}
+		for _, e := range found.Items {
+			reason, _, _ := unstructured.NestedString(e.Object, "reason")
+			if reason == "TriggeredScaleUp" || reason == "Nominated" {
+				w.view.mu.Lock()
+				w.growing[l.trouble.pod] = true
+				w.view.mu.Unlock()
+			}
+		}
+	}
+	return len(ask) > 0
+}
+
+// rollout is what the view shows now.
+func (w *waiter) rollout() *Rollout {
+	w.view.mu.Lock()
+	defer w.view.mu.Unlock()
+	r := &Rollout{}
+	for _, l := range w.workloads {
+		u := w.view.live[l.ref.key()]
+		if u == nil {
+			continue
+		}
+		pods := slices.DeleteFunc(w.view.newPods(u), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil })
+		r.Workloads = append(r.Workloads, Workload{Resource: l.ref.String(), Namespace: l.ref.namespace, Kind: l.ref.gk.Kind, Pods: pods})
+	}
+	return r
+}
+
+// err joins the failures, each with the last log lines of what crashed.
+func (w *waiter) err(ctx context.Context) error {
+	var failed []*RolloutError
+	for _, l := range w.workloads {
+		switch {
+		case l.failure != nil:
+			failed = append(failed, l.failure)
+		case !l.done:
+			failed = append(failed, &RolloutError{Resource: l.ref.String(), Namespace: l.ref.namespace, Origin: l.origin,
+				Cause: "not ready when another workload failed", Detail: l.said})
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	_ = forAll(failed, func(f *RolloutError) error { f.readLog(ctx, w.client); return nil })
+	errs := make([]error, len(failed))
+	for i, f := range failed {
+		errs[i] = f
+	}
+	return errors.Join(errs...)
+}
