@@ -134,11 +134,14 @@ func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.S
 	if err != nil {
 		return build.Result{}, fmt.Errorf("reading credentials for %s: %w", reference.Domain(j.ref), err)
 	}
-	digest, err := enginePush(ctx, conn.engine, j.request.Ref, auth, j.log.line)
-	if err != nil {
-		return build.Result{}, j.pushFailure(err)
-	}
-	return build.Result{Digest: digest, ImageID: id}, nil
+	var digest string
+	err = j.patiently(ctx, func() error {
+		if digest, err = enginePush(ctx, conn.engine, j.request.Ref, auth, j.log.line); err != nil {
+			return j.pushFailure(err)
+		}
+		return nil
+	})
+	return build.Result{Digest: digest, ImageID: id}, err
 }
 
 // load builds outside of the Docker Engine and loads the image into it.

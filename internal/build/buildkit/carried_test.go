@@ -1,16 +1,171 @@
 package buildkit_test
 
 import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/carried"
 )
 
-func TestRunStepAndPush(t *testing.T) {
-	dir := withShell(t, "FROM shell\nRUN echo hello > /greeting && id && cat /proc/self/limits\n", nil)
+// mustBuild builds and fails the test when that fails.
+func mustBuild(t *testing.T, b build.Builder, r build.Request) (build.Result, string) {
+	t.Helper()
 	log := &lines{}
-	result, err := newCarried(shared.carried).Build(timeout(t), request(t, dir), log)
-	t.Log(log)
+	result, err := b.Build(timeout(t), r, log)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	return result, log.String()
+}
+
+func TestDaemonIsSharedByDavitsAtOnce(t *testing.T) {
+	o := ownDaemon(t)
+	dir := project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
+	var wait sync.WaitGroup
+	for i := range 4 {
+		wait.Go(func() {
+			r := request(t, dir)
+			r.Ref += string(rune('a' + i))
+			if _, err := newCarried(o).Build(timeout(t), r, &lines{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	// The daemon and the first process of its namespace.
+	if pids := daemonPIDs(o.Dir); len(pids) != 2 {
+		t.Errorf("%d processes serve the folder, want one daemon", len(pids))
+	}
+	assertMode(t, o.Dir, 0o700)
+	assertMode(t, carried.SocketPath(o.Dir), 0o600)
+	assertMode(t, carried.LogPath(o.Dir), 0o600)
+}
+
+func assertMode(t *testing.T, path string, want os.FileMode) {
+	t.Helper()
+	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Log(result)
+	if info.Mode().Perm() != want {
+		t.Errorf("%s has mode %o, want %o", path, info.Mode().Perm(), want)
+	}
+}
+
+func TestDaemonKilledInMidStep(t *testing.T) {
+	o := ownDaemon(t)
+	dir := withShell(t, "FROM shell\nRUN sleep 1000.25\n", nil)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := newCarried(o).Build(timeout(t), request(t, dir), &lines{})
+		failed <- err
+	}()
+	waitFor(t, func() bool { return stepRuns("1000.25") })
+	for _, pid := range daemonPIDs(o.Dir) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+	}
+	if err := <-failed; err == nil {
+		t.Error("a build whose daemon was killed succeeded")
+	}
+	waitFor(t, func() bool { return !stepRuns("1000.25") })
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), o.Dir) {
+		t.Errorf("mounts are left:\n%s", mounts)
+	}
+	mustBuild(t, newCarried(o), request(t, withShell(t, "FROM shell\nRUN true\n", nil)))
+}
+
+func TestDaemonStopsWhenIdle(t *testing.T) {
+	o := ownDaemon(t)
+	o.Idle = 300 * time.Millisecond
+	dir := withShell(t, "FROM shell\nRUN sleep 1\n", nil)
+	mustBuild(t, newCarried(o), request(t, dir))
+	waitFor(t, func() bool { return len(daemonPIDs(o.Dir)) == 0 })
+	_, log := mustBuild(t, newCarried(o), request(t, dir))
+	if !strings.Contains(log, "CACHED") {
+		t.Errorf("the second daemon forgot the first one's work:\n%s", log)
+	}
+}
+
+func TestDaemonOfAnotherVersionIsReplaced(t *testing.T) {
+	o := ownDaemon(t)
+	r := request(t, withShell(t, "FROM shell\nRUN true\n", nil))
+	mustBuild(t, newCarried(o), r)
+	before := daemonPIDs(o.Dir)
+
+	inUse, err := carried.Use(timeout(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Version = "newer"
+	mustBuild(t, newCarried(o), r)
+	if after := daemonPIDs(o.Dir); after[0] != before[0] {
+		t.Error("a daemon was replaced while somebody used it")
+	}
+	if err := inUse.Release(); err != nil {
+		t.Fatal(err)
+	}
+	mustBuild(t, newCarried(o), r)
+	if after := daemonPIDs(o.Dir); len(after) != 2 || after[0] == before[0] {
+		t.Errorf("processes %v serve still, want others than %v", after, before)
+	}
+}
+
+func TestStaleSocketAndLongPath(t *testing.T) {
+	o := ownDaemon(t)
+	o.Dir = filepath.Join(o.Dir, strings.Repeat("long/", 30)+"folder")
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{carried.SocketPath(o.Dir), carried.StateLockPath(o.Dir), carried.UseLockPath(o.Dir)} {
+		if err := os.WriteFile(path, []byte("left behind"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { stopDaemon(o.Dir) })
+	mustBuild(t, newCarried(o), request(t, project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})))
+}
+
+func TestCancelEndsTheStep(t *testing.T) {
+	ctx, cancel := context.WithCancel(timeout(t))
+	failed := make(chan error, 1)
+	r := request(t, withShell(t, "FROM shell\nRUN sleep 1000.5\n", nil))
+	go func() {
+		_, err := newCarried(shared.carried).Build(ctx, r, &lines{})
+		failed <- err
+	}()
+	waitFor(t, func() bool { return stepRuns("1000.5") })
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	waitFor(t, func() bool { return !stepRuns("1000.5") })
+}
+
+func TestDaemonCannotStart(t *testing.T) {
+	o := ownDaemon(t)
+	o.Command[1] = "-test.list=nothing" // not the daemon: it ends without saying that it serves
+	_, err := newCarried(o).Build(timeout(t), request(t, project(t, map[string]string{"Dockerfile": "FROM scratch\n"})), &lines{})
+	var unavailable *carried.UnavailableError
+	if !errors.As(err, &unavailable) {
+		t.Fatalf("error %v, want *carried.UnavailableError", err)
+	}
+	for _, want := range []string{"BUILDKIT_HOST", "Docker Engine", carried.LogPath(o.Dir)} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error does not name %s:\n%v", want, err)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/moby/buildkit/session"
@@ -98,4 +99,12 @@ func (b *Builder) credentials() (*configfile.ConfigFile, error) {
 		file.CredentialsStore = "" // none was chosen: no helper is run only because it is installed
 	}
 	return file, nil
+}
+
+// credentialsKey is the name under which the docker command keeps a registry's credentials.
+func credentialsKey(ref reference.Named) string {
+	if domain := reference.Domain(ref); domain != "docker.io" {
+		return domain
+	}
+	return authprovider.DockerHubConfigfileKey
 }

@@ -5,8 +5,11 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -25,10 +28,8 @@ func daemonPIDs(dir string) []int {
 	var pids []int
 	for _, e := range entries {
 		pid, args := commandLine(e.Name())
-		for _, arg := range args {
-			if arg == dir {
-				pids = append(pids, pid)
-			}
+		if slices.Contains(args, dir) {
+			pids = append(pids, pid)
 		}
 	}
 	return pids
@@ -61,4 +62,36 @@ func commandLine(name string) (int, []string) {
 		return 0, nil
 	}
 	return pid, strings.Split(string(b), "\x00")
+}
+
+// ownDaemon is a carried daemon that only this test uses.
+func ownDaemon(t *testing.T) carried.Options {
+	o := carriedOptions(filepath.Join(t.TempDir(), "carried"))
+	t.Cleanup(func() { stopDaemon(o.Dir) })
+	return o
+}
+
+// stepRuns says whether a process with this argument runs on the machine.
+func stepRuns(arg string) bool {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		panic(err)
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		_, args := commandLine(e.Name())
+		return slices.Contains(args, arg)
+	})
+}
+
+// waitFor waits until something happened.
+func waitFor(t *testing.T, happened func() bool) {
+	t.Helper()
+	ctx := timeout(t)
+	for !happened() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("it did not happen")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }

@@ -1,0 +1,113 @@
+package buildkit
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"github.com/davit-dev/davit/internal/build"
+)
+
+// BuildKit's words before what a registry, or the way to it, answered.
+var (
+	pushFailed = regexp.MustCompile(`failed to push (\S+): `)
+	pullFailed = regexp.MustCompile(`failed to resolve source metadata for (\S+): |pull access denied for (\S+), |failed to load cache key: (\S+): `)
+)
+
+// registryFailure is the *build.RegistryError in err, or nil when err is not about a registry.
+func (j *job) registryFailure(err error) error {
+	text := err.Error()
+	if m := pushFailed.FindStringSubmatch(text); m != nil {
+		return refusal("pushing", m[1], err)
+	}
+	if m := pullFailed.FindStringSubmatch(text); m != nil {
+		return refusal("pulling", m[1]+m[2]+m[3], err)
+	}
+	return nil
+}
+
+// pushFailure is a push that the Docker Engine could not do.
+func (j *job) pushFailure(err error) error { return refusal("pushing", j.ref.String(), err) }
+
+// answer is what can be in the way of a registry: how it reads in errors of BuildKit and the Docker Engine, what it means,
+// and what to do about it, where HOST and REPOSITORY stand for their names.
+type answer struct {
+	pattern     *regexp.Regexp
+	cause, hint string
+	passing     bool // another try may succeed
+}
+
+var answers = []answer{
+	{regexp.MustCompile(`429|(?i)too ?many ?requests`), "asked too often (429)", "try again later", true},
+	{regexp.MustCompile(`server gave HTTP response to HTTPS client`), "it speaks plain HTTP only",
+		"if that is meant to be, name it: --insecure-registry=HOST (a Docker Engine has to know it too: \"insecure-registries\" in its daemon.json)", false},
+	{regexp.MustCompile(`x509: |certificate`), "its certificate is not trusted",
+		"add its authority to the machine that builds, or name it: --insecure-registry=HOST", false},
+	{regexp.MustCompile(`401|(?i)unauthorized|no basic auth credentials|authorization failed|authentication required|failed to authorize`),
+		"it wants credentials, or those given are wrong (401)", "docker login HOST", false},
+	{regexp.MustCompile(`403|(?i)forbidden|denied|insufficient_scope`), "access denied (403)",
+		"log in with an account that may use REPOSITORY: docker login HOST", false},
+	{regexp.MustCompile(`(?i)name[_ ]unknown|repository name not known|repository .* not found`), "it has no repository REPOSITORY",
+		"create it there, or choose another with --default-repo", false},
+	{regexp.MustCompile(`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`),
+		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false},
+	{regexp.MustCompile(`\b5\d\d\b (?i:internal|bad|service|gateway)|connection reset|unexpected EOF|\bEOF$|broken pipe`),
+		"it failed", "try again later, or look at the registry's log", true},
+	{regexp.MustCompile(`404|not found`), "there is no such image", "is its name and tag right?", false},
+}
+
+// refusal says what a registry's answer means. What is not known stays as it is.
+func refusal(doing, image string, err error) error {
+	named, parseErr := reference.ParseNormalizedNamed(image)
+	if parseErr != nil {
+		return err
+	}
+	e := &build.RegistryError{
+		Registry: reference.Domain(named), Repository: reference.Path(named), Doing: doing, Cause: plain(err).Error(), Err: err,
+	}
+	a := findAnswer(err)
+	if a == nil {
+		return e
+	}
+	fill := strings.NewReplacer("HOST", e.Registry, "REPOSITORY", e.Repository)
+	e.Cause, e.Hint = fill.Replace(a.cause), fill.Replace(a.hint)
+	if detail := lastPart(err); a.pattern.MatchString(detail) {
+		e.Cause += ": " + detail
+	}
+	return e
+}
+
+func findAnswer(err error) *answer {
+	for i := range answers {
+		if answers[i].pattern.MatchString(afterDigests(err.Error())) {
+			return &answers[i]
+		}
+	}
+	return nil
+}
+
+// digests hold digits that look like status codes.
+var digests = regexp.MustCompile(`[0-9a-f]{32,}|:\d+/`)
+
+func afterDigests(s string) string { return digests.ReplaceAllString(s, "") }
+
+// lastPart is the end of an error, which names the innermost cause.
+func lastPart(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, `": `); i >= 0 {
+		return text[i+3:]
+	}
+	return ""
+}
+
+// isPassing says whether a registry's answer may be another one soon.
+func isPassing(err error) bool {
+	var e *build.RegistryError
+	if !errors.As(err, &e) {
+		return false
+	}
+	a := findAnswer(e.Err)
+	return a != nil && a.passing
+}
