@@ -42,7 +42,11 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (l *limiter) enter(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, l.free.Broadcast)
+	stop := context.AfterFunc(ctx, func() {
+		l.mu.Lock() // not between somebody's look at the context and its wait
+		defer l.mu.Unlock()
+		l.free.Broadcast()
+	})
 	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()

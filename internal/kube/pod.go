@@ -20,6 +20,7 @@ type trouble struct {
 	previous  bool          // and it is that of the container before the present one
 	patience  time.Duration // how long it may stay so before it counts
 	schedule  bool          // a cluster that grows may mend it
+	pull      bool          // the events of the pod may say more
 }
 
 // How long to hope for what others may mend: a Secret that an operator is about to write, a node that is about to come.
@@ -67,7 +68,7 @@ func containerTrouble(pod *corev1.Pod, s corev1.ContainerStatus) *trouble {
 func waitingTrouble(s corev1.ContainerStatus, w *corev1.ContainerStateWaiting) *trouble {
 	switch w.Reason {
 	case "ErrImagePull", "ImagePullBackOff", "RegistryUnavailable":
-		return &trouble{cause: "cannot pull image " + s.Image, detail: w.Message,
+		return &trouble{cause: "cannot pull image " + s.Image, detail: w.Message, pull: true,
 			next: "check that the image exists and that the nodes may pull it (imagePullSecrets)"}
 	case "ErrImageNeverPull":
 		return &trouble{cause: "image " + s.Image + " is not on the node, and imagePullPolicy is Never", next: "load the image, or let it be pulled"}
@@ -142,7 +143,7 @@ func restartable(pod *corev1.Pod, name string) bool {
 
 // words are those of a trouble that say most: the image pull's own, if the kubelet only says that it backs off.
 func (t *trouble) words(warnings []warningEvent) string {
-	if t.detail != "" && !(strings.HasPrefix(t.detail, "Back-off") && !strings.Contains(t.detail, "ErrImagePull")) {
+	if !t.pull || strings.Contains(t.detail, "ErrImagePull") || t.detail != "" && !strings.HasPrefix(t.detail, "Back-off") {
 		return t.detail
 	}
 	for _, w := range slices.Backward(warnings) {
