@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// patient makes a client wait and ask again when a registry says that it is asked too often (429): BuildKit itself asks
-// again after 5xx answers and dropped connections only.
+// patient makes a client wait before it asks again when a registry says that it is asked too often (429): BuildKit asks
+// again at once, a few times.
 func patient(c *http.Client) *http.Client {
 	if c == nil {
 		c = http.DefaultClient
@@ -20,8 +20,8 @@ func patient(c *http.Client) *http.Client {
 type patientTransport struct{ next http.RoundTripper }
 
 const (
-	patientTries = 5
-	longestWait  = 30 * time.Second
+	patientTries = 3
+	longestWait  = 10 * time.Second
 )
 
 func (t *patientTransport) RoundTrip(req *http.Request) (*http.Response, error) {
