@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+type deleteOptions struct {
+	common *common
+	config configFlags
+}
+
+func newDelete(w World, c *common) *cobra.Command {
+	o := &deleteOptions{common: c}
+	cmd := &cobra.Command{
+		Use:   "delete",
+		Short: "Take away what 'davit run' deployed, and wait until it is gone",
+		Example: `  davit delete
+  davit delete -p production -n staging`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDelete(cmd.Context(), w, o) },
+	}
+	o.config.addTo(cmd.Flags())
+	return cmd
+}
+
+func runDelete(ctx context.Context, w World, o *deleteOptions) error {
+	sink, err := o.common.lines(w, false)
+	if err != nil {
+		return err
+	}
+	options, err := options("delete", &o.config, nil, nil)
+	if err != nil {
+		return err
+	}
+	s, err := open(ctx, w, sink, &o.config, nil, options, needs{command: "delete", cluster: true})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	rendered, err := s.render(ctx)
+	if err != nil {
+		return err
+	}
+	return s.pipe.Delete(ctx, rendered)
+}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/report"
+)
+
+// common are the flags of all commands.
+type common struct {
+	verbosity string
+}
+
+func (c *common) addTo(f *pflag.FlagSet) {
+	f.StringVarP(&c.verbosity, "verbosity", "v", "warn", "how much to say: debug, info, warn, error, fatal or panic")
+}
+
+// configFlags say which config is read, and how.
+type configFlags struct {
+	file                string
+	profiles            []string
+	modules             []string
+	autoActivation      bool
+	propagateProfiles   bool
+	kubeContext         string
+	kubeconfig          string
+	namespace           string
+	defaultRepo         string
+}
+
+func (c *configFlags) addTo(f *pflag.FlagSet) {
+	f.StringVarP(&c.file, "filename", "f", "", `path or URL of the config, "-" for standard input (default "skaffold.yaml")`)
+	f.StringSliceVarP(&c.profiles, "profile", "p", nil, "profiles to activate; a leading - turns one off")
+	f.StringSliceVarP(&c.modules, "module", "m", nil, "only the configs of these names and what they require")
+	f.BoolVar(&c.autoActivation, "profile-auto-activation", true, "activate profiles by their conditions")
+	f.BoolVar(&c.propagateProfiles, "propagate-profiles", true, "activate -p profiles in required configs too")
+	f.StringVar(&c.kubeContext, "kube-context", "", "the kubeconfig's context to use")
+	f.StringVar(&c.kubeconfig, "kubeconfig", "", "the kubeconfig file")
+	f.StringVarP(&c.namespace, "namespace", "n", "", "namespace of what names none")
+	f.StringVarP(&c.defaultRepo, "default-repo", "d", "", "registry and path for images (default: the registry that the cluster advertises, if any)")
+}
+
+// buildFlags say how images are built.
+type buildFlags struct {
+	images     []string
+	tag        string
+	insecure   []string
+	platforms  []string
+	cache      bool
+	push       bool
+	pushGiven  func() bool
+	buildkitd  string
+	skipTests  bool
+}
+
+func (b *buildFlags) addTo(f *pflag.FlagSet) {
+	f.StringSliceVarP(&b.images, "build-image", "b", nil, "only artifacts whose name has this in it")
+	f.StringVarP(&b.tag, "tag", "t", "", "the tag for all images, in place of the config's policy")
+	f.StringSliceVar(&b.insecure, "insecure-registry", nil, "registries to talk to in plain HTTP, beside those on this machine")
+	f.StringSliceVar(&b.platforms, "platform", nil, "platforms to build for, such as linux/amd64")
+	f.BoolVar(&b.cache, "cache-artifacts", true, "reuse images that were built of the same inputs")
+	f.BoolVar(&b.push, "push", true, "push images to the registry")
+	f.StringVar(&b.buildkitd, "buildkit-host", "", "address of a buildkitd to build with (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
+	f.BoolVar(&b.skipTests, "skip-tests", false, "do not run the tests of images")
+	f.Lookup("push").NoOptDefVal = "true"
+	b.pushGiven = func() bool { return f.Changed("push") }
+}
+
+// deployFlags say how objects reach the cluster.
+type deployFlags struct {
+	labels           []string
+	force            bool
+	statusCheck      bool
+	statusCheckGiven func() bool
+	tolerate         bool
+}
+
+func (d *deployFlags) addTo(f *pflag.FlagSet) {
+	f.StringSliceVarP(&d.labels, "label", "l", nil, "label to set on deployed objects, name=value")
+	f.BoolVar(&d.force, "force", false, "replace objects whose change the server refuses; may mean downtime")
+	f.BoolVar(&d.statusCheck, "status-check", true, "wait until what was deployed is rolled out")
+	f.BoolVar(&d.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
+	f.Lookup("status-check").NoOptDefVal = "true"
+	d.statusCheckGiven = func() bool { return f.Changed("status-check") }
+}
+
+// options turns flags into what planning takes.
+func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.Options, error) {
+	o := plan.Options{Mode: mode, Namespace: c.namespace, Repo: image.DefaultRepo{Repo: strings.TrimRight(c.defaultRepo, "/")}}
+	if b != nil {
+		o.Images, o.Tag, o.Insecure, o.Platforms = b.images, b.tag, b.insecure, b.platforms
+		if b.pushGiven() {
+			o.Push = &b.push
+		}
+	}
+	if d == nil {
+		return o, nil
+	}
+	o.Force, o.Tolerate = d.force, d.tolerate
+	if d.statusCheckGiven() {
+		o.StatusCheck = &d.statusCheck
+	}
+	o.Labels = map[string]string{}
+	for _, l := range d.labels {
+		name, value, ok := strings.Cut(l, "=")
+		if !ok || name == "" {
+			return o, usageError{fmt.Errorf("label %q is not of the form name=value", l)}
+		}
+		o.Labels[name] = value
+	}
+	return o, nil
+}
+
+// lines makes the report for people on w.Stdout, or on w.Stderr where stdout belongs to something else.
+func (c *common) lines(w World, stdoutIsTaken bool) (event.Sink, error) {
+	level, err := report.ParseLevel(c.verbosity)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	out := w.Stdout
+	if stdoutIsTaken {
+		out = w.Stderr
+	}
+	return report.NewPlain(out, w.Stderr, level, w.Terminal && w.Getenv("NO_COLOR") == ""), nil
+}

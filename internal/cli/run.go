@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/internal/event"
+)
+
+type runOptions struct {
+	common *common
+	config configFlags
+	build  buildFlags
+	deploy deployFlags
+}
+
+func newRun(w World, c *common) *cobra.Command {
+	o := &runOptions{common: c}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Build, tag, deploy, wait, and prove that what runs is what was built",
+		Long: `Builds the images that are not up to date, puts their tags and digests into the manifests, applies those, waits until the
+workloads are rolled out and compares the digest of every running container with the one that was built.
+A second run without changes builds nothing and writes nothing to the cluster.`,
+		Example: `  davit run
+  davit run -f service/skaffold.yaml -p production
+  davit run --default-repo registry.example.com/team -n staging`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), w, o) },
+	}
+	o.config.addTo(cmd.Flags())
+	o.build.addTo(cmd.Flags())
+	o.deploy.addTo(cmd.Flags())
+	return cmd
+}
+
+func runRun(ctx context.Context, w World, o *runOptions) error {
+	sink, err := o.common.lines(w, false)
+	if err != nil {
+		return err
+	}
+	options, err := options("run", &o.config, &o.build, &o.deploy)
+	if err != nil {
+		return err
+	}
+	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	rendered, err := s.render(ctx) // before building: a manifest that cannot be read is known at once
+	if err != nil {
+		return err
+	}
+	artifacts, err := s.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	images, err := s.pipe.Build(ctx, artifacts)
+	if err != nil {
+		return err
+	}
+	if len(rendered) == 0 {
+		sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
+		return nil
+	}
+	s.pipe.SetImages(rendered, images)
+	return s.pipe.Deploy(ctx, rendered, images)
+}

@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/template"
+
+	"github.com/docker/cli/cli/config"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/buildkit"
+	"github.com/davit-dev/davit/internal/build/carried"
+	"github.com/davit-dev/davit/internal/cache"
+	davitconfig "github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/load"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/pipeline"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// session is what run, build and delete have in common: the config, the cluster, and the pipeline that works with them.
+type session struct {
+	world   World
+	sink    event.Sink
+	flags   *configFlags
+	configs []*davitconfig.Config
+	project string
+	kube    *kube.Client
+	options plan.Options
+	index   *inputs.Index
+	pipe    *pipeline.Pipeline
+}
+
+// needs says what a command works with.
+type needs struct {
+	command string
+	cluster bool // it cannot do without a cluster
+}
+
+// open reads the config and connects what the command needs. Nothing is changed yet.
+func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buildFlags, o plan.Options, n needs) (*session, error) {
+	s := &session{world: w, sink: sink, flags: c, options: o}
+	var err error
+	if s.configs, err = s.load(ctx, n); err != nil {
+		return nil, err
+	}
+	for _, c := range s.configs {
+		for _, warning := range c.Warnings {
+			sink.Emit(event.Warning{Message: warning.Error()})
+		}
+	}
+	if err := plan.Supported(s.configs); err != nil {
+		return nil, err
+	}
+	if err := s.connect(ctx, n); err != nil {
+		return nil, err
+	}
+	s.options.Template = s.template
+	s.pipeline(b)
+	return s, nil
+}
+
+func (s *session) load(ctx context.Context, n needs) ([]*davitconfig.Config, error) {
+	f := s.flags
+	return load.Load(ctx, load.Options{
+		File: f.file, Stdin: s.world.Stdin, Dir: s.world.Dir, Profiles: f.profiles, Modules: f.modules, Command: n.command,
+		NoAutoActivation: !f.autoActivation, NoPropagateProfiles: !f.propagateProfiles, LookupEnv: s.world.LookupEnv,
+		KubeContext: f.kubeContext, Home: s.world.Home,
+		CurrentContext: s.currentContext,
+		Debug:          func(text string) { s.sink.Emit(event.Debug{Message: text}) },
+	})
+}
+
+func (s *session) currentContext() (string, error) {
+	c, err := kube.Connect(s.kubeOptions())
+	if err != nil {
+		return "", err
+	}
+	return c.Context(), nil
+}
+
+// template expands a template of the config over the environment. A variable that is not set is an error.
+func (s *session) template(text string) (string, error) {
+	t, err := template.New("").Option("missingkey=error").Parse(text)
+	if err != nil {
+		return "", err
+	}
+	env := map[string]string{}
+	for _, e := range s.world.Environ {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	var out strings.Builder
+	err = t.Execute(&out, env)
+	return out.String(), err
+}
+
+func (s *session) kubeOptions() kube.Options {
+	return kube.Options{
+		Kubeconfig: kube.KubeconfigPaths(s.flags.kubeconfig, s.world.Getenv("KUBECONFIG"), s.world.Home),
+		Context:    s.flags.kubeContext, Namespace: s.flags.namespace, CacheDir: s.world.CacheDir,
+		UserAgent: "davit/" + s.world.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")",
+		Warnings:  func(text string) { s.sink.Emit(event.Warning{Message: text}) },
+	}
+}
+
+// connect finds the cluster, and asks it for its registry when nothing else says where images go. Without a cluster a command that can do
+// without goes on.
+func (s *session) connect(ctx context.Context, n needs) (err error) {
+	o := s.kubeOptions()
+	for _, c := range s.configs {
+		if o.Context == "" {
+			o.Context = c.Model.Deploy.KubeContext
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		s.project = projectName(ctx, s.world)
+		return nil
+	})
+	group.Go(func() error {
+		var err error
+		if s.kube, err = kube.Connect(o); err != nil {
+			return err
+		}
+		registry, err := s.kube.LocalRegistry(ctx)
+		if s.options.Repo.Repo == "" {
+			s.options.Repo.Repo = registry
+		}
+		return err
+	})
+	err = group.Wait()
+	if err != nil && !n.cluster && ctx.Err() == nil {
+		s.sink.Emit(event.Debug{Message: "no cluster to ask for its registry: " + err.Error()})
+		return nil
+	}
+	return err
+}
+
+// projectName asks git what the working folder belongs to. Without git, or outside of a repository, it is the folder's own name.
+func projectName(ctx context.Context, w World) string {
+	git := func(args ...string) string {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir, cmd.Env = w.Dir, w.Environ
+		out, err := cmd.Output()
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(out))
+	}
+	dir, err := filepath.EvalSymlinks(w.Dir)
+	if err != nil {
+		dir = w.Dir
+	}
+	return plan.ProjectName(git("config", "--get", "remote.origin.url"), filepath.ToSlash(git("rev-parse", "--show-toplevel")), filepath.ToSlash(dir))
+}
+
+func (s *session) pipeline(b *buildFlags) {
+	s.index = inputs.OpenIndex(filepath.Join(s.world.CacheDir, "index"), s.world.Dir, s.world.Now, s.sink)
+	s.pipe = &pipeline.Pipeline{
+		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Workers: max(2, runtime.NumCPU()),
+		Inputs: inputs.NewReader(inputs.Options{Index: s.index}),
+		Kube:   s.kube,
+	}
+	if b == nil {
+		return
+	}
+	s.pipe.NoCache = !b.cache
+	s.pipe.Cache = cache.New(cache.Options{
+		Folder: filepath.Join(s.world.CacheDir, "images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
+	})
+	s.pipe.Builder = func(ctx context.Context) (build.Builder, string, error) { return s.builder(ctx, b) }
+}
+
+func (s *session) insecure() []string {
+	list := s.options.Insecure
+	for _, c := range s.configs {
+		list = append(list, c.Model.Build.InsecureRegistries...)
+	}
+	return list
+}
+
+func (s *session) dockerConfig() string { return buildkit.DockerConfigDir(s.world.Getenv, s.world.Home) }
+
+// builder decides where to build.
+func (s *session) builder(ctx context.Context, b *buildFlags) (build.Builder, string, error) {
+	own := carriedOptions(s.world)
+	facts, err := buildkit.Look(ctx, buildkit.Machine{
+		Getenv: s.world.Getenv, Home: s.world.Home, GOOS: runtime.GOOS, BuildkitHost: b.buildkitd, Carried: own,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	where, err := buildkit.Choose(facts)
+	if err != nil {
+		return nil, "", err
+	}
+	if where.Note != "" {
+		s.sink.Emit(event.Warning{Message: where.Note})
+	}
+	return buildkit.New(where, buildkit.Options{Getenv: s.world.Getenv, DockerConfig: s.dockerConfig(), Carried: own}), where.String(), nil
+}
+
+// carriedOptions says how the BuildKit that davit carries is run.
+func carriedOptions(w World) carried.Options {
+	return carried.Options{
+		Dir: filepath.Join(w.CacheDir, "buildkit"), Command: []string{w.Executable, builderCommand}, Env: w.Environ, Version: w.Version,
+	}
+}
+
+// close keeps what was learned about files. A failure costs the next run some hashing.
+func (s *session) close() {
+	if err := s.index.Save(); err != nil {
+		s.sink.Emit(event.Warning{Message: err.Error()})
+	}
+}
+
+// prepare makes the artifacts of the configs.
+func (s *session) prepare(ctx context.Context) ([]plan.Artifact, error) {
+	drafts, err := plan.Drafts(s.configs, s.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.pipe.Prepare(ctx, drafts)
+}
+
+// render reads the manifests of the configs.
+func (s *session) render(ctx context.Context) ([]pipeline.Rendered, error) {
+	deployments, err := plan.Deployments(s.configs, s.project, s.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.pipe.Render(ctx, deployments)
+}
+
+// keychain reads the user's registry credentials where the docker command keeps them.
+type keychain struct{ dir string }
+
+// Resolve gives the credentials for a registry, anonymous when there are none.
+func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	file, err := config.Load(k.dir)
+	if err != nil {
+		return nil, err
+	}
+	name := target.RegistryStr()
+	if name == "index.docker.io" {
+		name = authn.DefaultAuthKey
+	}
+	found, err := file.GetAuthConfig(name)
+	if err != nil {
+		return nil, err
+	}
+	found.ServerAddress = ""
+	a := authn.AuthConfig{Username: found.Username, Password: found.Password, Auth: found.Auth, IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken}
+	if a == (authn.AuthConfig{}) {
+		return authn.Anonymous, nil
+	}
+	return authn.FromConfig(a), nil
+}

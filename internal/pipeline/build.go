@@ -1,0 +1,210 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"sync"
+
+	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/cache"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/hook"
+	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// Image is a built artifact.
+type Image struct {
+	Name   string // as in the config
+	Ref    string // name:tag@digest; name:tag when it was loaded into a Docker Engine only
+	Digest string // "sha256:..." of the manifest or index; of the image itself when it was only loaded
+}
+
+// Build builds what is not up to date, side by side along what requires what. What was built before another artifact failed stays built and
+// is remembered. The result is in the order of the artifacts.
+func (p *Pipeline) Build(ctx context.Context, artifacts []plan.Artifact) ([]Image, error) {
+	r := &builds{Pipeline: p, slots: make(chan struct{}, max(1, p.Workers)), done: map[string]*outcome{}}
+	for _, a := range artifacts {
+		r.done[a.Image] = &outcome{ready: make(chan struct{})}
+		if s, ok := a.State.(plan.UpToDate); ok {
+			r.done[a.Image].finish(p.image(a, s.Digest), nil)
+		}
+	}
+	if err := r.run(ctx, artifacts); err != nil {
+		return nil, err
+	}
+	images := make([]Image, 0, len(artifacts))
+	for _, a := range artifacts {
+		images = append(images, r.done[a.Image].image)
+	}
+	return images, nil
+}
+
+func (p *Pipeline) image(a plan.Artifact, digest string) Image {
+	if !a.Push {
+		return Image{Name: a.Image, Ref: a.Ref.String(), Digest: digest}
+	}
+	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest}
+}
+
+// builds is one call of Build.
+type builds struct {
+	*Pipeline
+	slots chan struct{}
+	done  map[string]*outcome
+
+	once    sync.Once
+	builder build.Builder
+	where   string
+	lookErr error
+}
+
+// outcome is what came of one artifact; the rest may be read once ready is closed.
+type outcome struct {
+	ready chan struct{}
+	image Image
+	err   error
+}
+
+func (o *outcome) finish(i Image, err error) {
+	o.image, o.err = i, err
+	close(o.ready)
+}
+
+// errBlocked marks an artifact that was not tried because one that it requires failed; the error of that one is shown.
+var errBlocked = errors.New("a required artifact failed")
+
+func (r *builds) run(ctx context.Context, artifacts []plan.Artifact) error {
+	var work []plan.Artifact
+	for _, a := range artifacts {
+		if _, ok := a.State.(plan.UpToDate); !ok {
+			work = append(work, a)
+		}
+	}
+	if len(work) == 0 {
+		return nil
+	}
+	return r.stage(event.StageBuild, func() error {
+		errs := make([]error, len(work))
+		var wait sync.WaitGroup
+		for i, a := range work {
+			wait.Go(func() {
+				image, err := r.one(ctx, a)
+				r.done[a.Image].finish(image, err)
+				if !errors.Is(err, errBlocked) {
+					errs[i] = err
+				}
+			})
+		}
+		wait.Wait()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// one builds one artifact once what it requires is there.
+func (r *builds) one(ctx context.Context, a plan.Artifact) (Image, error) {
+	refs := map[string]string{}
+	for _, req := range a.Requires {
+		select {
+		case <-r.done[req.Image].ready:
+		case <-ctx.Done():
+			return Image{}, ctx.Err()
+		}
+		if r.done[req.Image].err != nil {
+			return Image{}, errBlocked
+		}
+		refs[req.Image] = r.done[req.Image].image.Ref
+	}
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return Image{}, ctx.Err()
+	}
+	if _, undecided := a.State.(plan.Undecided); undecided {
+		image, found, err := r.lateLook(ctx, &a, refs)
+		if found || err != nil {
+			return image, err
+		}
+	}
+	return r.make(ctx, a, refs)
+}
+
+// lateLook decides an artifact that had to wait for what it requires.
+func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string]string) (Image, bool, error) {
+	m, err := r.Inputs.Docker(ctx, inputsOf(a.Draft, refs))
+	if err != nil {
+		return Image{}, false, err
+	}
+	a.Inputs = m
+	hits, err := r.lookUp(ctx, []cache.Query{r.query(*a)})
+	if err != nil || !hits[0].Found {
+		return Image{}, false, err
+	}
+	r.Sink.Emit(event.CacheChecked{Image: a.Image, Found: true, Where: found(hits[0]).Where, Digest: hits[0].Digest})
+	return r.image(*a, hits[0].Digest), true, nil
+}
+
+// make runs the hooks and the builder, and remembers what came of it.
+func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]string) (Image, error) {
+	r.once.Do(func() { r.builder, r.where, r.lookErr = r.Builder(ctx) })
+	if r.lookErr != nil {
+		return Image{}, r.lookErr
+	}
+	began := r.Now()
+	r.Sink.Emit(event.ArtifactStarted{Image: a.Image, Where: r.where})
+	env := buildEnv(a)
+	if err := hook.Run(ctx, a.Before, a.Image, env, r.Environ, r.Sink); err != nil {
+		return Image{}, fmt.Errorf("building %s: %w", a.Image, err)
+	}
+	result, err := r.builder.Build(ctx, request(a, refs), r.Sink)
+	if err != nil {
+		return Image{}, err
+	}
+	r.Sink.Emit(event.ArtifactBuilt{Image: a.Image, Ref: a.Ref.String(), Digest: result.Digest, Pushed: a.Push, Took: r.Now().Sub(began)})
+	if err := hook.Run(ctx, a.After, a.Image, env, r.Environ, r.Sink); err != nil {
+		return Image{}, fmt.Errorf("after building %s: %w", a.Image, err)
+	}
+	return r.image(a, result.Digest), r.record(ctx, a, refs, result)
+}
+
+// record remembers a build under the inputs that it was made of: those from before its hooks ran, less what they made.
+func (r *builds) record(ctx context.Context, a plan.Artifact, refs map[string]string, result build.Result) error {
+	m := a.Inputs
+	var products []inputs.Product
+	if len(a.Before) > 0 {
+		after, err := r.Inputs.Docker(ctx, inputsOf(a.Draft, refs))
+		if err != nil {
+			return err
+		}
+		last, _ := r.Cache.Last(identity(a.Draft))
+		products = inputs.Produced(a.Inputs, after, last.Products)
+		m = inputs.Settle(a.Inputs, products)
+	}
+	r.Cache.Record(ctx, []cache.Built{{
+		Image: a.Image, Identity: identity(a.Draft), Key: m.Key(), Manifest: m, Products: products,
+		Ref: a.Ref.String(), Digest: result.Digest, ImageID: result.ImageID, Pushed: a.Push,
+	}})
+	return nil
+}
+
+func request(a plan.Artifact, refs map[string]string) build.Request {
+	spec := a.Spec
+	spec.BuildArgs = maps.Clone(spec.BuildArgs)
+	maps.Copy(spec.BuildArgs, a.Required(refs))
+	return build.Request{Image: a.Image, Ref: a.Ref.String(), Push: a.Push, Insecure: a.Insecure, Platforms: a.Platforms, Spec: spec}
+}
+
+// buildEnv is what hooks of a build see, in Skaffold's names. IMAGE_REPO is the reference less its last element.
+func buildEnv(a plan.Artifact) hook.Env {
+	return hook.Env{
+		"IMAGE": a.Ref.String(), "PUSH_IMAGE": fmt.Sprint(a.Push), "IMAGE_REPO": path.Dir(a.Ref.Name), "IMAGE_TAG": a.Ref.Tag,
+		"BUILD_CONTEXT": a.Spec.Context,
+	}
+}

@@ -1,0 +1,202 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/manifest"
+	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/render"
+)
+
+// Rendered is a deployment with its objects.
+type Rendered struct {
+	plan.Deployment
+	Objects []manifest.Object
+}
+
+// Render reads the manifests of all deployments. Errors of all files come at once.
+func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([]Rendered, error) {
+	rendered := make([]Rendered, len(deployments))
+	var errs []error
+	for i, d := range deployments {
+		rendered[i].Deployment = d
+		for _, s := range d.Sources {
+			objects, err := render.Raw(ctx, s.Dir, s.Patterns, p.Sink)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			rendered[i].Objects = append(rendered[i].Objects, objects...)
+		}
+	}
+	return rendered, errors.Join(errs...)
+}
+
+// SetImages writes the built references into the objects, and says which artifacts nothing uses.
+func (p *Pipeline) SetImages(rendered []Rendered, images []Image) {
+	refs := make(map[string]string, len(images))
+	for _, i := range images {
+		refs[i.Name] = i.Ref
+	}
+	var all []manifest.Object
+	for _, r := range rendered {
+		all = append(all, r.Objects...)
+	}
+	for _, r := range manifest.ReplaceImages(all, refs) {
+		switch {
+		case r.Assumed != "":
+			p.warn("the manifests have no image %s, so %s is taken to be it: name the artifact %s to be sure", r.Image, r.Assumed, r.Assumed)
+		case r.Used == 0 && len(r.Similar) > 0:
+			p.warn("no manifest uses artifact %s; similar: %s", r.Image, strings.Join(r.Similar, ", "))
+		case r.Used == 0 && len(all) > 0:
+			p.warn("no manifest uses artifact %s: the %d objects of this config name other images", r.Image, len(all))
+		}
+	}
+}
+
+func (p *Pipeline) warn(format string, args ...any) {
+	p.Sink.Emit(event.Warning{Message: fmt.Sprintf(format, args...)})
+}
+
+// Deploy applies the objects, waits for the workloads and proves that they run the images.
+func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Image) error {
+	began := p.Now()
+	var applied [][]kube.Applied
+	err := p.stage(event.StageDeploy, func() error {
+		for _, r := range rendered {
+			result, err := p.apply(ctx, r)
+			if err != nil {
+				return err
+			}
+			applied = append(applied, result)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	rollout, err := p.wait(ctx, rendered, applied)
+	if err != nil {
+		return err
+	}
+	timed := event.SinkFunc(func(e event.Event) {
+		if proved, ok := e.(event.WorkloadProved); ok {
+			proved.Took = p.Now().Sub(began)
+			e = proved
+		}
+		p.Sink.Emit(e)
+	})
+	built := make([]kube.Built, 0, len(images))
+	for _, i := range images {
+		built = append(built, kube.Built{Image: i.Name, Digests: []string{i.Digest}})
+	}
+	return kube.Prove(rollout, built, timed)
+}
+
+func (p *Pipeline) apply(ctx context.Context, r Rendered) ([]kube.Applied, error) {
+	objects, err := p.objects(r)
+	if err != nil {
+		return nil, err
+	}
+	result, err := p.Kube.Apply(ctx, p.set(r.Deployment), objects, kube.ApplyOptions{Force: r.Force}, p.Sink)
+	if err != nil {
+		return nil, fmt.Errorf("deploying: %w", err)
+	}
+	for _, o := range result.Orphans {
+		p.warn("%s in namespace %s was deployed before and is not in the config any more: it stays", o.Resource, o.Namespace)
+	}
+	return result.Objects, nil
+}
+
+func (p *Pipeline) set(d plan.Deployment) kube.Set {
+	return kube.Set{Name: d.Set, Namespace: p.namespace(d)}
+}
+
+func (p *Pipeline) namespace(d plan.Deployment) string {
+	if d.Namespace != "" {
+		return d.Namespace
+	}
+	return p.Kube.Namespace()
+}
+
+// objects gives the objects as the cluster gets them: with their namespace and the labels asked for.
+func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
+	objects := make([]kube.Object, 0, len(r.Objects))
+	var errs []error
+	for _, o := range r.Objects {
+		fields, err := o.Value()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		object, err := kube.NewObject(fields, o.Origin())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if object.GetNamespace() == "" {
+			object.SetNamespace(p.namespace(r.Deployment))
+		}
+		if len(r.Labels) > 0 {
+			labels := object.GetLabels()
+			if labels == nil {
+				labels = map[string]string{}
+			}
+			for name, value := range r.Labels {
+				labels[name] = value
+			}
+			object.SetLabels(labels)
+		}
+		objects = append(objects, object)
+	}
+	return objects, errors.Join(errs...)
+}
+
+// wait waits for the workloads of all deployments together, each with its own deadline.
+func (p *Pipeline) wait(ctx context.Context, rendered []Rendered, applied [][]kube.Applied) (*kube.Rollout, error) {
+	all := &kube.Rollout{}
+	if !slices.ContainsFunc(rendered, func(r Rendered) bool { return r.Wait }) {
+		for _, a := range applied {
+			r, err := p.Kube.Observe(ctx, a)
+			if err != nil {
+				return nil, err
+			}
+			all.Workloads = append(all.Workloads, r.Workloads...)
+		}
+		return all, nil
+	}
+	return all, p.stage(event.StageWait, func() error {
+		var errs []error
+		for i, a := range applied {
+			r, err := p.Kube.Wait(ctx, a, kube.WaitOptions{Deadline: rendered[i].Deadline, TolerateFailuresUntilDeadline: rendered[i].Tolerate}, p.Sink)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			all.Workloads = append(all.Workloads, r.Workloads...)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// Delete takes away what the deployments put into the cluster.
+func (p *Pipeline) Delete(ctx context.Context, rendered []Rendered) error {
+	return p.stage(event.StageDelete, func() error {
+		var errs []error
+		for _, r := range slices.Backward(rendered) {
+			objects, err := p.objects(r)
+			if err == nil {
+				err = p.Kube.Delete(ctx, p.set(r.Deployment), objects, kube.DeleteOptions{Foreground: true, Deadline: 2 * time.Minute}, p.Sink)
+			}
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	})
+}

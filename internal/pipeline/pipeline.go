@@ -1,0 +1,40 @@
+// Package pipeline finds out what a plan needs to know, and carries plans out: build, deploy, wait, prove. It decides
+// nothing; decisions are in package plan.
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/cache"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/kube"
+)
+
+// Pipeline holds what stages work with. All fields are required but Kube, which deploying needs.
+type Pipeline struct {
+	Sink    event.Sink
+	Now     func() time.Time
+	Environ []string // of hooks
+	Workers int      // builds at a time
+	NoCache bool     // build everything
+
+	Inputs *inputs.Reader
+	Cache  *cache.Cache
+	// Builder looks for where to build, at the first artifact that has to be built. where names it for people.
+	Builder func(ctx context.Context) (b build.Builder, where string, err error)
+	Kube    *kube.Client
+}
+
+// stage frames what work does with the events of a stage.
+func (p *Pipeline) stage(s event.Stage, work func() error) error {
+	p.Sink.Emit(event.StageStarted{Stage: s})
+	began := p.Now()
+	if err := work(); err != nil {
+		return err
+	}
+	p.Sink.Emit(event.StageDone{Stage: s, Took: p.Now().Sub(began)})
+	return nil
+}

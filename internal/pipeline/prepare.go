@@ -1,0 +1,229 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davit-dev/davit/internal/cache"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// Prepare tags the drafts, reads what they are made of, looks for what exists already, and decides. It changes nothing but the
+// tags in the registry of images that exist under another one.
+func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Artifact, error) {
+	levels, err := plan.Order(drafts)
+	if err != nil {
+		return nil, err
+	}
+	for i := range drafts {
+		if drafts[i], err = findDockerfile(drafts[i]); err != nil {
+			return nil, err
+		}
+	}
+	artifacts := make([]plan.Artifact, len(drafts))
+	var tagged []image.Reference
+	first := make([]inputs.Manifest, len(drafts)) // inputs of the first level, read while git works
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		tagged, err = p.references(groupCtx, drafts)
+		return err
+	})
+	if len(levels) > 0 {
+		group.Go(func() error { return p.readInputs(groupCtx, drafts, levels[0], nil, first) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	p.announceTags(drafts, tagged)
+	return artifacts, p.stage(event.StageCache, func() error {
+		refs := map[string]string{}
+		for n, level := range levels {
+			if n > 0 {
+				if err := p.readInputs(ctx, drafts, level, refs, first); err != nil {
+					return err
+				}
+			}
+			if err := p.decide(ctx, drafts, tagged, level, refs, first, artifacts); err != nil {
+				return err
+			}
+		}
+		p.announceCache(artifacts)
+		return nil
+	})
+}
+
+// findDockerfile falls back to a Dockerfile below the working folder's own path when the context has none of that name, as Skaffold does.
+func findDockerfile(d plan.Draft) (plan.Draft, error) {
+	info, err := os.Stat(d.Spec.Context)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return d, fmt.Errorf("the build context of %s does not exist: %s: mend `context` in skaffold.yaml or create the folder", d.Image, d.Spec.Context)
+	case err != nil:
+		return d, fmt.Errorf("the build context of %s: %w", d.Image, err)
+	case !info.IsDir():
+		return d, fmt.Errorf("the build context of %s is not a folder: %s: mend `context` in skaffold.yaml", d.Image, d.Spec.Context)
+	}
+	if _, err := os.Stat(d.Spec.Dockerfile); errors.Is(err, os.ErrNotExist) {
+		if rel, err := filepath.Rel(d.Spec.Context, d.Spec.Dockerfile); err == nil {
+			if other := filepath.Join(d.Dir, rel); exists(other) {
+				d.Spec.Dockerfile = other
+			}
+		}
+	}
+	return d, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// readInputs reads the inputs of some drafts into manifests, at the drafts' places. Drafts that wait for something are left out.
+func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []int, refs map[string]string, manifests []inputs.Manifest) error {
+	errs := make([]error, len(drafts))
+	var group errgroup.Group
+	for _, i := range which {
+		if len(drafts[i].Waits(refs)) > 0 {
+			continue
+		}
+		group.Go(func() error {
+			manifests[i], errs[i] = p.Inputs.Docker(ctx, inputsOf(drafts[i], refs))
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs, all of them
+	return errors.Join(errs...)
+}
+
+func inputsOf(d plan.Draft, refs map[string]string) inputs.Docker {
+	in := inputs.Docker{
+		Context: d.Spec.Context, Dockerfile: d.Spec.Dockerfile, Target: d.Spec.Target, BuildArgs: d.Spec.BuildArgs,
+		Platforms: d.Platforms, Network: d.Spec.Network, AddHosts: d.Spec.AddHosts, Labels: d.Spec.Labels,
+		Contexts: d.Spec.Contexts, Required: d.Required(refs), SSH: d.Spec.SSH,
+	}
+	for _, s := range d.Spec.Secrets {
+		in.Secrets = append(in.Secrets, s.ID)
+	}
+	for _, h := range d.Before {
+		in.Hooks = append(in.Hooks, strings.Join(h.Command, "\x00"))
+	}
+	return in
+}
+
+// decide looks a level up in the cache and fills in its artifacts; the references of those that exist go into refs.
+func (p *Pipeline) decide(ctx context.Context, drafts []plan.Draft, tagged []image.Reference, level []int, refs map[string]string,
+	manifests []inputs.Manifest, artifacts []plan.Artifact,
+) error {
+	var queries []cache.Query
+	var asked []int
+	for _, i := range level {
+		d, ref := drafts[i], tagged[i]
+		if waits := d.Waits(refs); len(waits) > 0 {
+			artifacts[i] = plan.Decide(d, ref, inputs.Manifest{}, plan.Found{}, waits)
+			continue
+		}
+		artifacts[i] = plan.Decide(d, ref, manifests[i], plan.Found{}, nil)
+		queries, asked = append(queries, p.query(artifacts[i])), append(asked, i)
+	}
+	hits, err := p.lookUp(ctx, queries)
+	if err != nil {
+		return err
+	}
+	for n, i := range asked {
+		artifacts[i] = plan.Decide(drafts[i], artifacts[i].Ref, manifests[i], found(hits[n]), nil)
+		if hits[n].Found {
+			refs[drafts[i].Image] = artifacts[i].Reference(hits[n].Digest)
+		}
+	}
+	return nil
+}
+
+// query asks for an artifact by its inputs less what its hooks are known to have made.
+func (p *Pipeline) query(a plan.Artifact) cache.Query {
+	last, _ := p.Cache.Last(identity(a.Draft))
+	m := a.Inputs.Without(last.Products)
+	return cache.Query{Image: a.Image, Identity: identity(a.Draft), Key: m.Key(), Manifest: m, Ref: a.Ref.String(), Push: a.Push}
+}
+
+// identity names an artifact over time on this machine.
+func identity(d plan.Draft) string {
+	return d.Image + "\x00" + d.Spec.Dockerfile + "\x00" + d.Spec.Target
+}
+
+// lookUp asks the cache, and puts the tag on images that exist under another one.
+func (p *Pipeline) lookUp(ctx context.Context, queries []cache.Query) ([]cache.Hit, error) {
+	if p.NoCache {
+		hits := make([]cache.Hit, len(queries))
+		for i := range hits {
+			hits[i].Why = []string{"the cache is switched off"}
+		}
+		return hits, nil
+	}
+	hits, err := p.Cache.Lookup(ctx, queries)
+	if err != nil {
+		return nil, err
+	}
+	var retag []cache.Tag
+	for i, h := range hits {
+		if !h.Found {
+			continue
+		}
+		p.remember(queries[i], h)
+		if h.NeedsTag {
+			retag = append(retag, cache.Tag{Digest: h.Digest, Ref: queries[i].Ref})
+		}
+	}
+	return hits, p.Cache.Retag(ctx, retag)
+}
+
+// remember notes a hit that this machine did not know yet, so that it is found by its digest next time.
+func (p *Pipeline) remember(q cache.Query, h cache.Hit) {
+	last, _ := p.Cache.Last(q.Identity)
+	if last.Key == q.Key {
+		return
+	}
+	p.Cache.Remember(cache.Built{Image: q.Image, Identity: q.Identity, Key: q.Key, Manifest: q.Manifest, Products: last.Products,
+		Ref: q.Ref, Digest: h.Digest, ImageID: h.ImageID, Pushed: q.Push})
+}
+
+func found(h cache.Hit) plan.Found {
+	if !h.Found {
+		return plan.Found{Why: h.Why}
+	}
+	where := "Remotely"
+	if h.Where == cache.InEngine {
+		where = "Locally"
+	}
+	return plan.Found{Digest: h.Digest, Where: where}
+}
+
+func (p *Pipeline) announceTags(drafts []plan.Draft, tagged []image.Reference) {
+	p.Sink.Emit(event.StageStarted{Stage: event.StageTags})
+	for i, d := range drafts {
+		p.Sink.Emit(event.TagMade{Image: d.Image, Ref: tagged[i].String()})
+	}
+}
+
+func (p *Pipeline) announceCache(artifacts []plan.Artifact) {
+	for _, a := range artifacts {
+		e := event.CacheChecked{Image: a.Image}
+		switch s := a.State.(type) {
+		case plan.UpToDate:
+			e.Found, e.Digest, e.Where = true, s.Digest, s.Where
+		case plan.Build:
+			e.Why = s.Why
+		case plan.Undecided:
+			e.Why = []string{"it requires " + strings.Join(s.Waits, ", ")}
+		}
+		p.Sink.Emit(e)
+	}
+}

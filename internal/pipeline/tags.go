@@ -1,0 +1,89 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/tag"
+)
+
+// references tags the drafts: their names with the tags that their policies make, in order. Where a policy fails, Skaffold's fallback is taken and
+// said so.
+func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image.Reference, error) {
+	folders := make([]string, len(drafts))
+	for i, d := range drafts {
+		folders[i] = d.Spec.Context
+	}
+	run := tag.Exec(p.Environ)
+	maker := policies{Pipeline: p, git: tag.NewGit(run, folders), env: tag.Environment{Environ: p.Environ, Now: p.Now, Run: run}}
+	jobs := make([]tag.Job, len(drafts))
+	for i, d := range drafts {
+		policy, err := maker.policy(ctx, d.Policy)
+		if err != nil {
+			return nil, fmt.Errorf("tagging %s: %w", d.Image, err)
+		}
+		if d.Tag != "" {
+			policy = tag.Fixed(d.Tag)
+		}
+		jobs[i] = tag.Job{Policy: policy, Artifact: tag.Artifact{
+			Image: d.Image, Workspace: d.Spec.Context,
+			InputDigest: func(ctx context.Context) (string, error) {
+				m, err := p.Inputs.Docker(ctx, inputsOf(d, nil))
+				return string(m.Key()), err
+			},
+		}}
+	}
+	made, err := tag.Generate(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]image.Reference, len(drafts))
+	for i, m := range made {
+		if m.Fallback != nil {
+			p.warn("tag of %s: %v: using %s", m.Image, m.Fallback, m.Ref)
+		}
+		ref, err := image.Parse(m.Ref)
+		if err != nil {
+			return nil, err
+		}
+		refs[i] = drafts[i].Name
+		refs[i].Tag, refs[i].Digest = ref.Tag, ""
+	}
+	return refs, nil
+}
+
+// policies makes policies of what the config says. They share one git.
+type policies struct {
+	*Pipeline
+	git *tag.Git
+	env tag.Environment
+}
+
+func (m policies) policy(ctx context.Context, t model.Tagger) (tag.Policy, error) {
+	switch t := t.(type) {
+	case *model.GitCommit:
+		return tag.GitCommit{Prefix: t.Prefix, Variant: t.Variant, IgnoreChanges: t.IgnoreChanges, Git: m.git}, nil
+	case *model.Sha256:
+		return tag.SHA256{}, nil
+	case *model.InputDigest:
+		return tag.InputDigest{}, nil
+	case *model.DateTime:
+		return tag.DateTime{Format: t.Format, Zone: t.Timezone, Now: m.Now}, nil
+	case *model.EnvTemplate:
+		return tag.NewEnvTemplate(ctx, t.Template, m.env)
+	case *model.CustomTemplate:
+		components := make([]tag.Component, len(t.Components))
+		for i, c := range t.Components {
+			policy, err := m.policy(ctx, c.Tagger)
+			if err != nil {
+				return nil, err
+			}
+			components[i] = tag.Component{Name: c.Name, Policy: policy}
+		}
+		return tag.NewCustomTemplate(t.Template, components, m.git, m.Now)
+	}
+	return nil, fmt.Errorf("the tag policy %T is not known", t)
+}

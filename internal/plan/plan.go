@@ -1,0 +1,87 @@
+// Package plan decides what a run does. It turns the config, the flags and what was found out about the machine, the
+// sources and the cluster into a Plan, and does no I/O: who carries a Plan out decides nothing any more, and nobody
+// changes it.
+//
+// The way there has two steps, because some facts can only be asked for once it is known what they are about:
+//
+//	Draft   config and flags             → artifacts with their names, specifications and hooks; manifest sources
+//	Decide  draft and facts about it     → tags, keys, what is up to date and why not
+package plan
+
+import (
+	"time"
+
+	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/hook"
+	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/inputs"
+)
+
+// Plan is everything that a run does.
+type Plan struct {
+	Artifacts []Artifact   // in the order of the config
+	Deploys   []Deployment // one for each config that deploys something, in order
+}
+
+// Draft is one artifact before its inputs are known.
+type Draft struct {
+	Image     string          // as in the config
+	Name      image.Reference // where it is pushed, without a tag unless the config gives one
+	Policy    model.Tagger
+	Tag       string // given for all images; empty: by the policy
+	Dir       string // absolute: the folder that the config's paths start from
+	Spec      build.Docker
+	Platforms []string
+	Requires  []Requirement
+	Before    []hook.Host
+	After     []hook.Host
+	Push      bool
+	Insecure  []string
+}
+
+// Requirement is an image that must be built first, and the build argument that carries it.
+type Requirement struct{ Image, Alias string }
+
+// Artifact is one image: built, or known to be up to date.
+type Artifact struct {
+	Draft
+	Ref    image.Reference // Name with the tag
+	Inputs inputs.Manifest // without the digests of what it requires
+	State  State
+}
+
+// State says what becomes of an artifact. The set is closed: UpToDate, Build, Undecided.
+type State interface{ state() }
+
+// UpToDate is an image that exists already, with the digest that it has. Where is "Remotely" or "Locally".
+type UpToDate struct{ Digest, Where string }
+
+// Build is an image that has to be built, and why: short phrases for people.
+type Build struct{ Why []string }
+
+// Undecided is an image that stands on one that has to be built: whether it is up to date shows once that is there.
+type Undecided struct{ Waits []string }
+
+func (UpToDate) state()  {}
+func (Build) state()     {}
+func (Undecided) state() {}
+
+// Deployment is what reaches the cluster.
+type Deployment struct {
+	Set       string // the inventory's name
+	Namespace string // empty: the context's
+	Sources   []Source
+	Labels    map[string]string
+	Force     bool
+
+	Wait     bool
+	Deadline time.Duration // zero: each workload's own
+	Tolerate bool          // failures count at the deadline only
+}
+
+// Source is where manifests come from: patterns below a folder.
+type Source struct {
+	Dir      string
+	Patterns []string
+}

@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"errors"
+
+	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/model"
+)
+
+// Supported refuses, each with its position, the parts of the configs that davit does not carry out: what would be left out silently would be
+// missing in the cluster.
+func Supported(configs []*config.Config) error {
+	var errs []error
+	for _, c := range configs {
+		m := c.Model
+		_, local := m.Build.Environment.(*model.LocalBuild)
+		kubectl := m.Deploy.Kubectl
+		if kubectl == nil {
+			kubectl = &model.KubectlDeploy{}
+		}
+		for _, part := range []struct {
+			used bool
+			what string
+			path []any
+		}{
+			{!local, "builds elsewhere than with BuildKit", []any{"build"}},
+			{len(m.Build.Hooks.Before)+len(m.Build.Hooks.After) > 0, "hooks around all builds", []any{"build", "hooks"}},
+			{len(m.Test) > 0, "tests of images", []any{"test"}},
+			{len(m.Manifests.RemoteManifests) > 0, "remote manifests", []any{"manifests", "remoteManifests"}},
+			{m.Manifests.Kustomize != nil, "kustomize", []any{"manifests", "kustomize"}},
+			{m.Manifests.Helm != nil, "helm", []any{"manifests", "helm"}},
+			{len(m.Manifests.Kpt) > 0, "kpt", []any{"manifests", "kpt"}},
+			{m.Manifests.Transform != nil, "transform", []any{"manifests", "transform"}},
+			{m.Manifests.Validate != nil, "validate", []any{"manifests", "validate"}},
+			{len(m.Manifests.Hooks.Before)+len(m.Manifests.Hooks.After) > 0, "hooks around rendering", []any{"manifests", "hooks"}},
+			{m.Deploy.Docker != nil, "deployments to a Docker Engine", []any{"deploy", "docker"}},
+			{m.Deploy.Helm != nil, "helm", []any{"deploy", "helm"}},
+			{m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
+			{m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},
+			{len(kubectl.RemoteManifests) > 0, "remote manifests", []any{"deploy", "kubectl", "remoteManifests"}},
+			{len(kubectl.Flags.Global)+len(kubectl.Flags.Apply)+len(kubectl.Flags.Delete) > 0, "flags of kubectl", []any{"deploy", "kubectl", "flags"}},
+			{len(kubectl.Hooks.Before)+len(kubectl.Hooks.After) > 0, "hooks around a deployment", []any{"deploy", "kubectl", "hooks"}},
+			{len(m.ResourceSelector.Allow)+len(m.ResourceSelector.Deny) > 0, "resource selectors", []any{"resourceSelector"}},
+		} {
+			if part.used {
+				errs = append(errs, c.Error("davit does not carry out "+part.what+" yet", "remove it or use a profile without it, or use skaffold for this config", part.path...))
+			}
+		}
+		for i, a := range m.Build.Artifacts {
+			if d, ok := a.Builder.(*model.Docker); ok && (len(d.CliFlags) > 0 || d.Squash) {
+				errs = append(errs, c.Error("davit builds through BuildKit's API, which has no cliFlags and no squash", "remove them", "build", "artifacts", i, "docker"))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
