@@ -160,14 +160,14 @@ func (j *job) load(ctx context.Context, conn *connection, opt client.SolveOpt) (
 		Attrs:  map[string]string{"name": j.request.Ref},
 		Output: func(map[string]string) (io.WriteCloser, error) { return w, nil },
 	}}
-	group, ctx := errgroup.WithContext(ctx)
+	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		_, err := j.solve(ctx, conn, opt)
+		_, err := j.solve(both, conn, opt)
 		w.CloseWithError(err)
 		return err
 	})
 	group.Go(func() error {
-		err := engineLoad(ctx, engine, r)
+		err := engineLoad(both, engine, r)
 		r.CloseWithError(err)
 		return err
 	})

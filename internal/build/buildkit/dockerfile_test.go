@@ -207,7 +207,7 @@ func TestFailures(t *testing.T) {
 		line, code int
 		want       []string
 	}{
-		"step":     {"RUN echo out; echo err >&2; \\\n  exit 3\nRUN true\n", nil, 5, 3, []string{"RUN echo out", "  out\n  err\n", ">>>   6 |   exit 3"}},
+		"step":     {"RUN echo out; echo err >&2; \\\n  exit 3\nRUN true\n", nil, 5, 3, []string{"RUN echo out", "  out\n", "  err\n", ">>>   6 |   exit 3"}},
 		"parse":    {"RUNN true\n", nil, 5, 0, []string{"RUNN (did you mean RUN?)", ">>>   5 | RUNN true"}},
 		"missing":  {"COPY not-there /\n", nil, 5, 0, []string{`"not-there" is not in the build context /`}},
 		"hidden":   {"COPY there /\n", nil, 5, 0, []string{`"there" is in the build context`, `hidden by`, `.dockerignore`}},

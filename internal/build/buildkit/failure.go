@@ -1,13 +1,16 @@
 package buildkit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	gateway "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
@@ -18,25 +21,24 @@ import (
 
 // failure turns BuildKit's error into one that says where in the Dockerfile, why, and what to do.
 //
-// BuildKit's errors carry the Dockerfile's lines, the step and its exit code as data. What a registry answered and which
-// file was not found arrive as text only.
+// BuildKit's errors carry the Dockerfile's lines, the step and its exit code as data; those of the Engine 20.10 do not, and
+// the step that failed last is looked for in the Dockerfile. What a registry answered and which file was not found arrive
+// as text only.
 func (j *job) failure(err error) error {
 	if refused := j.registryFailure(err); refused != nil {
 		err = refused
 	}
-	excerpt := j.excerpt(err)
-	var vertex *errdefs.VertexError
-	var exit *gateway.ExitError
-	hasStep, hasExit := errors.As(err, &vertex), errors.As(err, &exit)
-	if excerpt.Line == 0 && !hasStep {
+	var id digest.Digest
+	if vertex := (*errdefs.VertexError)(nil); errors.As(err, &vertex) {
+		id = digest.Digest(vertex.Digest)
+	}
+	name, tail := j.log.failure(id)
+	step := &build.StepError{Excerpt: j.excerpt(err, name), ExitCode: exitCode(err), Err: plain(err)}
+	if step.Excerpt.Line == 0 && step.ExitCode == 0 {
 		return plain(err)
 	}
-	step := &build.StepError{Excerpt: excerpt, Err: plain(err)}
-	if hasStep {
-		step.Step, step.Log = j.log.named(digest.Digest(vertex.Digest))
-	}
-	if hasExit {
-		step.ExitCode = int(exit.ExitCode)
+	if id != "" || step.ExitCode != 0 {
+		step.Step, step.Log = name, tail
 	}
 	if missing := missingFile.FindStringSubmatch(err.Error()); missing != nil {
 		step.Step, step.Err = "", j.notInContext(missing[1], err)
@@ -44,10 +46,28 @@ func (j *job) failure(err error) error {
 	return step
 }
 
+var exitText = regexp.MustCompile(`exit code: (\d+)$`)
+
+// exitCode is that of the step's command, 0 when no command failed.
+func exitCode(err error) int {
+	if exit := (*gateway.ExitError)(nil); errors.As(err, &exit) {
+		return int(exit.ExitCode)
+	}
+	m := exitText.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 0
+	}
+	code, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return code
+}
+
 // plain leaves out BuildKit's words that say nothing to a user. The error stays in the chain.
 func plain(err error) error {
 	text := err.Error()
-	for _, words := range []string{"failed to solve: ", "dockerfile parse error on line "} {
+	for _, words := range []string{"failed to solve: ", "failed to solve with frontend dockerfile.v0: ", "dockerfile parse error on line "} {
 		if after, ok := strings.CutPrefix(text, words); ok {
 			text = after
 		}
@@ -70,28 +90,59 @@ func (e *reworded) Unwrap() error { return e.error }
 // excerptLines is how many lines are shown before and after those that failed.
 const excerptLines = 2
 
-// excerpt is the part of the Dockerfile that the error is about.
-func (j *job) excerpt(err error) build.Excerpt {
+// excerpt is the part of the Dockerfile that the error is about: the one that it names, else the step's.
+func (j *job) excerpt(err error, step string) build.Excerpt {
 	sources := errdefs.Sources(err)
 	if len(sources) == 0 {
-		return build.Excerpt{}
+		return j.excerptOfStep(step)
 	}
 	s := sources[len(sources)-1]
 	if s.Info == nil || len(s.Ranges) == 0 {
 		return build.Excerpt{}
 	}
-	x := build.Excerpt{File: s.Info.Filename}
-	if filepath.Base(x.File) == filepath.Base(j.spec.Dockerfile) {
-		x.File = j.spec.Dockerfile
+	file := s.Info.Filename
+	if filepath.Base(file) == filepath.Base(j.spec.Dockerfile) {
+		file = j.spec.Dockerfile
 	}
-	x.Line, x.Last = lineRange(s.Ranges)
-	text := strings.ReplaceAll(string(s.Info.Data), "\r\n", "\n")
+	first, last := lineRange(s.Ranges)
+	return cut(file, s.Info.Data, first, last)
+}
+
+var stepCounter = regexp.MustCompile(`^\[[^\]]+\] `)
+
+// excerptOfStep looks for a step's instruction in the Dockerfile, and finds it when it is there once.
+func (j *job) excerptOfStep(step string) build.Excerpt {
+	instruction := strings.Join(strings.Fields(stepCounter.ReplaceAllString(step, "")), " ")
+	data, err := os.ReadFile(j.spec.Dockerfile)
+	if err != nil || instruction == "" {
+		return build.Excerpt{}
+	}
+	parsed, err := parser.Parse(bytes.NewReader(data))
+	if err != nil {
+		return build.Excerpt{}
+	}
+	var found []*parser.Node
+	for _, node := range parsed.AST.Children {
+		if strings.Join(strings.Fields(node.Original), " ") == instruction {
+			found = append(found, node)
+		}
+	}
+	if len(found) != 1 {
+		return build.Excerpt{}
+	}
+	return cut(j.spec.Dockerfile, data, found[0].StartLine, found[0].EndLine)
+}
+
+// cut takes the lines from first to last out of a file, and some around them.
+func cut(file string, data []byte, first, last int) build.Excerpt {
+	x := build.Excerpt{File: file, Line: first, Last: last}
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if x.Line < 1 || x.Line > len(all) {
+	if first < 1 || first > len(all) {
 		return x
 	}
-	x.First = max(x.Line-excerptLines, 1)
-	x.Lines = all[x.First-1 : min(x.Last+excerptLines, len(all))]
+	x.First = max(first-excerptLines, 1)
+	x.Lines = all[x.First-1 : min(last+excerptLines, len(all))]
 	return x
 }
 

@@ -22,18 +22,18 @@ type progress struct {
 	image string
 	sink  event.Sink
 
-	mu    sync.Mutex
-	steps map[digest.Digest]*step
-	shown int // steps that have a number
+	mu     sync.Mutex
+	steps  map[digest.Digest]*step
+	shown  int   // steps that have a number
+	failed *step // the step that failed last, if any
 }
 
 // step is one vertex of BuildKit's graph.
 type step struct {
 	number   int // 0 until it is shown
 	name     string
-	err      string
 	done     bool
-	partial  []byte // a line that was not ended yet
+	partial  map[int][]byte // by stream, a line that was not ended yet
 	tail     []string
 	finished map[string]bool // transfers that were told
 }
@@ -69,7 +69,7 @@ func (p *progress) update(s *client.SolveStatus) {
 func (p *progress) step(id digest.Digest) *step {
 	s := p.steps[id]
 	if s == nil {
-		s = &step{finished: map[string]bool{}}
+		s = &step{partial: map[int][]byte{}, finished: map[string]bool{}}
 		p.steps[id] = s
 	}
 	return s
@@ -78,9 +78,6 @@ func (p *progress) step(id digest.Digest) *step {
 func (p *progress) started(v *client.Vertex) {
 	s := p.step(v.Digest)
 	s.name = v.Name
-	if v.Error != "" {
-		s.err = v.Error
-	}
 	if s.number > 0 || v.Started == nil {
 		return
 	}
@@ -109,13 +106,14 @@ func (p *progress) transferred(t *client.VertexStatus) {
 
 func (p *progress) printed(l *client.VertexLog) {
 	s := p.step(l.Vertex)
-	s.partial = append(s.partial, l.Data...)
+	data := append(s.partial[l.Stream], l.Data...)
 	for {
-		line, rest, ok := bytes.Cut(s.partial, []byte("\n"))
+		line, rest, ok := bytes.Cut(data, []byte("\n"))
 		if !ok {
+			s.partial[l.Stream] = data
 			return
 		}
-		s.partial = rest
+		data = rest
 		p.print(s, line)
 	}
 }
@@ -135,14 +133,17 @@ func (p *progress) ended(v *client.Vertex) {
 		return
 	}
 	s.done = true
-	if len(s.partial) > 0 {
-		p.print(s, s.partial)
-		s.partial = nil
+	for stream, line := range s.partial {
+		if len(line) > 0 {
+			p.print(s, line)
+		}
+		delete(s.partial, stream)
 	}
 	switch {
 	case strings.HasSuffix(v.Error, "context canceled"):
 		p.line(fmt.Sprintf("#%d CANCELED", s.number))
 	case v.Error != "":
+		p.failed = s
 		p.line(fmt.Sprintf("#%d ERROR: %s", s.number, v.Error))
 	case v.Cached:
 		p.line(fmt.Sprintf("#%d CACHED", s.number))
@@ -151,12 +152,24 @@ func (p *progress) ended(v *client.Vertex) {
 	}
 }
 
-// named returns the name and last lines of the step that BuildKit's error is about.
-func (p *progress) named(id digest.Digest) (name string, tail []string) {
+// forgetFailure begins another try.
+func (p *progress) forgetFailure() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.steps[id]; s != nil {
-		return s.name, s.tail
+	p.failed = nil
+}
+
+// failure returns the name and last lines of the step that BuildKit's error is about: the one named by id or, since old
+// BuildKits name none, the one that failed last.
+func (p *progress) failure(id digest.Digest) (name string, tail []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.steps[id]
+	if s == nil {
+		s = p.failed
 	}
-	return "", nil
+	if s == nil {
+		return "", nil
+	}
+	return s.name, s.tail
 }

@@ -35,6 +35,7 @@ func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) 
 }
 
 func (j *job) solveOnce(ctx context.Context, conn *connection, opt client.SolveOpt) (map[string]string, error) {
+	j.log.forgetFailure()
 	status := make(chan *client.SolveStatus)
 	told := make(chan struct{})
 	go func() {

@@ -100,7 +100,11 @@ func (j *job) useSyntax(opt *client.SolveOpt, s *syntax) {
 // withoutSyntax says whether a build failed for want of the frontend's image and can be tried with the frontend that the
 // BuildKit has built in, which is of the same kind but perhaps older.
 func (j *job) withoutSyntax(opt *client.SolveOpt, s *syntax, err error) bool {
-	if s == nil || s.release == "" || opt.FrontendAttrs[builtIn] != "" || !strings.Contains(err.Error(), s.ref) {
+	if s == nil || s.release == "" || opt.FrontendAttrs[builtIn] != "" {
+		return false
+	}
+	step, _ := j.log.failure("")
+	if !strings.Contains(step, s.ref) && !strings.Contains(err.Error(), s.ref) {
 		return false
 	}
 	opt.FrontendAttrs[builtIn] = s.text
