@@ -263,7 +263,7 @@ func (l *loader) prepare(r request, d *Document, index int) (*config.Config, err
 	m.SetDefaults(model.Facts{Namespace: l.Namespace, Home: l.Home, NewID: l.NewID})
 	c.Model = m
 	c.SetSource(d.Source, tree)
-	return c, nil
+	return c, validate.Loadable(c).Err()
 }
 
 // sameContext refuses profiles that the current kube context activated where the config then names another.

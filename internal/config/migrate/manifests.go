@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/config/ynode"
 )
 
@@ -119,7 +120,7 @@ func overridesIntoTemplates(release *yaml.Node) {
 		ynode.Set(templates, key, ynode.String(value, at))
 	}
 	flatten(overrides, "", func(key string, image *yaml.Node) {
-		for _, v := range overrideTemplates(image.Value, convention) {
+		for _, v := range overrideTemplates(model.Text(image), convention) {
 			set(key+v.suffix, v.template, image)
 		}
 	})

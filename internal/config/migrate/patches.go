@@ -6,6 +6,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/config/ynode"
 )
 
@@ -78,7 +79,7 @@ func (p *Pass) moveOverridePatches(helm *yaml.Node) {
 				continue
 			}
 			target := strings.ReplaceAll(strings.ReplaceAll(path.Value, "/deploy/helm", "/manifests/helm"), "artifactOverrides", "setValueTemplates")
-			templates := overrideTemplates(value.Value, ynode.Path(releases[n], "imageStrategy", "helm"))
+			templates := overrideTemplates(model.Text(value), ynode.Path(releases[n], "imageStrategy", "helm"))
 			for i, t := range templates {
 				to := patch
 				if i > 0 {

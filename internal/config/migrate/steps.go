@@ -1,6 +1,8 @@
 package migrate
 
 import (
+	"fmt"
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/davit-dev/davit/internal/config/ynode"
@@ -18,7 +20,7 @@ func Steps() []Row {
 		{From: "v1beta1"},
 		{From: "v1beta2"},
 		{From: "v1beta3"},
-		{From: "v1beta4"},
+		{From: "v1beta4", Pipeline: steps{classicBuilder}},
 		{From: "v1beta5"},
 		{From: "v1beta6", Pipeline: steps{kanikoIntoCluster}},
 		{From: "v1beta7"},
@@ -163,6 +165,14 @@ func skipPushIntoPush(_ *Pass, pipeline *yaml.Node) {
 	}
 }
 
+// classicBuilder writes down that a local build without a word about it did not use BuildKit.
+func classicBuilder(_ *Pass, pipeline *yaml.Node) {
+	local := ynode.Path(pipeline, "build", "local")
+	if local != nil && local.Kind == yaml.MappingNode && ynode.IsNull(ynode.Get(local, "useBuildkit")) {
+		ynode.Set(local, "useBuildkit", ynode.Bool(false, local))
+	}
+}
+
 // noAzureBuild refuses the one builder that was ever taken away.
 func noAzureBuild(p *Pass, pipeline *yaml.Node) {
 	if acr := ynode.Key(ynode.Get(pipeline, "build"), "acr"); acr != nil && !ynode.IsNull(ynode.Path(pipeline, "build", "acr")) {
@@ -178,7 +188,13 @@ func kanikoIntoCluster(p *Pass, pipeline *yaml.Node) {
 	if ynode.IsNull(kaniko) {
 		return
 	}
-	for _, a := range artifacts(pipeline) {
+	for i, a := range artifacts(pipeline) {
+		for _, other := range []string{"docker", "bazel", "jibMaven", "jibGradle"} {
+			if key := ynode.Key(a, other); key != nil && !ynode.IsNull(ynode.Get(a, other)) {
+				path := fmt.Sprintf("build.artifacts[%d].%s", i, other)
+				p.fail(key, path, "move its settings to kaniko: of the artifact, as skaffold/v1beta7 has it, and change apiVersion", "build.kaniko builds every artifact, so %s cannot be set", path)
+			}
+		}
 		ynode.Set(a, "kaniko", p.fields(kaniko, "KanikoArtifact"))
 	}
 	ynode.Set(build, "cluster", p.fields(kaniko, "ClusterDetails"))

@@ -103,7 +103,7 @@ type ClusterBuild struct {
 	Timeout                  string                `yaml:"timeout,omitempty"`
 	DockerConfig             *DockerConfig         `yaml:"dockerConfig,omitempty"`
 	ServiceAccount           string                `yaml:"serviceAccount,omitempty"`
-	Tolerations              []map[string]any      `yaml:"tolerations,omitempty"`
+	Tolerations              []Toleration          `yaml:"tolerations,omitempty"`
 	NodeSelector             map[string]string     `yaml:"nodeSelector,omitempty"`
 	Annotations              map[string]string     `yaml:"annotations,omitempty"`
 	Labels                   map[string]string     `yaml:"labels,omitempty"`
@@ -113,6 +113,15 @@ type ClusterBuild struct {
 	Volumes                  []map[string]any      `yaml:"volumes,omitempty"`
 	RandomPullSecret         bool                  `yaml:"randomPullSecret,omitempty"`
 	RandomDockerConfigSecret bool                  `yaml:"randomDockerConfigSecret,omitempty"`
+}
+
+// Toleration is a pod's toleration as Kubernetes writes it.
+type Toleration struct {
+	Key               string `yaml:"key"`
+	Operator          string `yaml:"operator"`
+	Value             string `yaml:"value"`
+	Effect            string `yaml:"effect"`
+	TolerationSeconds *int64 `yaml:"tolerationSeconds,omitempty"`
 }
 
 // DockerConfig is the registry login that cluster builds get.
@@ -296,7 +305,7 @@ type Kaniko struct {
 	Verbosity                    string             `yaml:"verbosity,omitempty"`
 	InsecureRegistry             []string           `yaml:"insecureRegistry,omitempty"`
 	SkipTLSVerifyRegistry        []string           `yaml:"skipTLSVerifyRegistry,omitempty"`
-	Env                          []map[string]any   `yaml:"env,omitempty"`
+	Env                          []KanikoEnv        `yaml:"env,omitempty"`
 	Cache                        *KanikoCache       `yaml:"cache,omitempty"`
 	RegistryCertificate          map[string]*string `yaml:"registryCertificate,omitempty"`
 	Label                        map[string]*string `yaml:"label,omitempty"`
@@ -307,6 +316,13 @@ type Kaniko struct {
 	CopyMaxRetries               *int               `yaml:"copyMaxRetries,omitempty"`
 	CopyTimeout                  string             `yaml:"copyTimeout,omitempty"`
 	BuildContextCompressionLevel *int               `yaml:"buildContextCompressionLevel,omitempty"`
+}
+
+// KanikoEnv is a variable of the pod that builds.
+type KanikoEnv struct {
+	Name      string         `yaml:"name"`
+	Value     string         `yaml:"value"`
+	ValueFrom map[string]any `yaml:"valueFrom,omitempty"`
 }
 
 // KanikoCache says where kaniko keeps layers.

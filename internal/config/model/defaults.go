@@ -12,6 +12,9 @@ type Facts struct {
 	NewID func() string
 }
 
+// DefaultManifests is where a config without any word about it has its manifests.
+const DefaultManifests = "k8s/*.yaml"
+
 const (
 	kanikoImage       = "gcr.io/kaniko-project/executor:latest"
 	buildpacksBuilder = "gcr.io/buildpacks/builder:v1"
@@ -185,7 +188,7 @@ func (c *Config) SetDeployDefaults() {
 			d.Kubectl = &KubectlDeploy{}
 		}
 	case m.Kustomize == nil && m.Helm == nil && d.Helm == nil && d.Docker == nil && d.CloudRun == nil:
-		m.RawYAML = []string{"k8s/*.yaml"}
+		m.RawYAML = []string{DefaultManifests}
 	}
 	if d.Docker == nil && d.Helm == nil && d.Kpt == nil && d.Kubectl == nil && d.CloudRun == nil {
 		d.Kubectl = &KubectlDeploy{}
