@@ -40,7 +40,7 @@ func unchanged(desired, live *unstructured.Unstructured, manager string, hasStat
 			delete(want, "metadata")
 		}
 	}
-	d := differ{quantities: builtIn(desired.GroupVersionKind().Group)}
+	d := differ{builtIn: builtIn(desired.GroupVersionKind().Group)}
 	return d.sameMap(owned, want, live.Object, "")
 }
 
@@ -68,9 +68,8 @@ func builtIn(group string) bool {
 	return !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
 }
 
-type differ struct {
-	quantities bool // compare quantities as such: "1000m" is "1"
-}
+// differ compares; of Kubernetes' own kinds it knows more: which texts are quantities, and what the server fills in.
+type differ struct{ builtIn bool }
 
 // same compares one desired value with the live one, where owned are the fields below it; field is its name.
 func (d differ) same(owned map[string]any, desired, live any, field string) bool {
@@ -94,7 +93,7 @@ func (d differ) sameMap(owned, want, have map[string]any, parent string) bool {
 	for name, value := range want {
 		below, isOwned := owned["f:"+name].(map[string]any)
 		there, isThere := have[name]
-		if !isOwned || !isThere || !d.same(below, value, there, fieldName(parent, name)) {
+		if !isOwned || !isThere && !d.omitted(value) || isThere && !d.same(below, value, there, fieldName(parent, name)) {
 			return false
 		}
 		seen++
@@ -153,7 +152,7 @@ func (d differ) ownedKey(owned map[string]any, value any) string {
 }
 
 // keyMatches says whether an element could be the one with this key. A field of the key that the element lacks is one that
-// the server fills in (the protocol of a port).
+// the server fills in: the protocol of a port.
 func keyMatches(key string, element any) bool {
 	form, raw, _ := strings.Cut(key, ":")
 	switch form {
@@ -168,6 +167,9 @@ func keyMatches(key string, element any) bool {
 		matched := 0
 		for name, v := range fields {
 			have, given := e[name]
+			if !given && name == "protocol" {
+				have, given = "TCP", true
+			}
 			if given && !equalScalars(v, have) {
 				return false
 			}
@@ -197,21 +199,46 @@ func (d differ) equal(want, have any, field string) bool {
 	switch w := want.(type) {
 	case map[string]any:
 		h, ok := have.(map[string]any)
-		if !ok || len(w) != len(h) {
-			return false
-		}
-		for k, v := range w {
-			there, ok := h[k]
-			if !ok || !d.equal(v, there, fieldName(field, k)) {
-				return false
-			}
-		}
-		return true
+		return ok && d.equalMaps(w, h, field)
 	case []any:
 		h, ok := have.([]any)
 		return ok && slices.EqualFunc(w, h, func(a, b any) bool { return d.equal(a, b, field) })
 	}
-	return equalScalars(want, have) || d.quantities && (resourceLists[field] || field == "sizeLimit") && equalQuantities(want, have)
+	return equalScalars(want, have) || d.builtIn && (resourceLists[field] || field == "sizeLimit") && equalQuantities(want, have)
+}
+
+func (d differ) equalMaps(want, have map[string]any, field string) bool {
+	for k, v := range want {
+		there, ok := have[k]
+		if !ok && !d.omitted(v) || ok && !d.equal(v, there, fieldName(field, k)) {
+			return false
+		}
+	}
+	for k, v := range have {
+		if _, ok := want[k]; !ok && !(d.builtIn && reflect.DeepEqual(filledIn[k], v)) {
+			return false
+		}
+	}
+	return true
+}
+
+// filledIn is what the server adds, unless something else is given, inside of values that are owned as a whole: their
+// managed fields do not tell what was given.
+var filledIn = map[string]any{
+	"apiVersion":        "v1", // fieldRef, volumeClaimTemplates
+	"kind":              "PersistentVolumeClaim",
+	"status":            map[string]any{"phase": "Pending"}, // volumeClaimTemplates
+	"volumeMode":        "Filesystem",
+	"protocol":          "TCP",
+	"scope":             "*", // rules of webhooks
+	"divisor":           "0",
+	"expirationSeconds": int64(3600),
+	"defaultMode":       int64(0o644),
+}
+
+// omitted says whether the server leaves a value out of what it shows: the empty ones of its own kinds.
+func (d differ) omitted(v any) bool {
+	return d.builtIn && (v == "" || v == false)
 }
 
 func equalScalars(a, b any) bool {
