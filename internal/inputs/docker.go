@@ -169,7 +169,7 @@ func (r *Reader) mainTree(d Docker) (*tree, error) {
 		t.noGit = true
 		return t, nil
 	}
-	ignore, err := readIgnore(d.Dockerfile+".dockerignore", filepath.Join(d.Context, ".dockerignore"))
+	ignore, err := r.readIgnore(d.Dockerfile+".dockerignore", filepath.Join(d.Context, ".dockerignore"))
 	return r.tree(d.Context, "", ignore), err
 }
 
@@ -198,7 +198,7 @@ func (r *Reader) readSources(ctx context.Context, m *Manifest, d Docker, main *t
 		t := main
 		if name != "" {
 			root := d.Contexts[name]
-			ignore, err := readIgnore(filepath.Join(root, ".dockerignore"))
+			ignore, err := r.readIgnore(filepath.Join(root, ".dockerignore"))
 			if err != nil {
 				return err
 			}

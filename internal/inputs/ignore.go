@@ -42,8 +42,8 @@ func newIgnore(patterns []string) (*ignore, error) {
 	return g, nil
 }
 
-// readIgnore reads the first of files that exists.
-func readIgnore(files ...string) (*ignore, error) {
+// readIgnore reads the first of files that exists. Artifacts with the same patterns share what is made of them.
+func (r *Reader) readIgnore(files ...string) (*ignore, error) {
 	for _, name := range files {
 		f, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -55,8 +55,13 @@ func readIgnore(files ...string) (*ignore, error) {
 		patterns, err := ignorefile.ReadAll(f)
 		_ = f.Close()
 		if err == nil {
+			key := strings.Join(patterns, "\n")
+			if g, ok := r.ignores.Load(key); ok {
+				return g.(*ignore), nil
+			}
 			var g *ignore
 			if g, err = newIgnore(patterns); err == nil {
+				r.ignores.Store(key, g)
 				return g, nil
 			}
 		}

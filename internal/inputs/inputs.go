@@ -14,6 +14,7 @@ package inputs
 import (
 	"context"
 	"runtime"
+	"sync"
 )
 
 // Reader makes manifests. It is safe for concurrent use, and one is shared by all artifacts of a run.
@@ -21,6 +22,8 @@ type Reader struct {
 	index *Index
 	base  func(ctx context.Context, ref, platform string) (BaseImage, error)
 	slots chan struct{}
+
+	ignores sync.Map // of *ignore, by their patterns
 }
 
 // BaseImage is what a build takes over from the image it starts from.
