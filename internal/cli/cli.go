@@ -90,6 +90,10 @@ func Main(w World, args []string) int {
 		<-ctx.Done()
 		stop()
 	}()
+	// A reader of our output that goes away must not end a deployment half-way: with a handler, writing fails instead.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	err := run(ctx, w, args)
 	switch {
 	case err == nil:

@@ -23,15 +23,15 @@ func (c *common) addTo(f *pflag.FlagSet) {
 
 // configFlags say which config is read, and how.
 type configFlags struct {
-	file                string
-	profiles            []string
-	modules             []string
-	autoActivation      bool
-	propagateProfiles   bool
-	kubeContext         string
-	kubeconfig          string
-	namespace           string
-	defaultRepo         string
+	file              string
+	profiles          []string
+	modules           []string
+	autoActivation    bool
+	propagateProfiles bool
+	kubeContext       string
+	kubeconfig        string
+	namespace         string
+	defaultRepo       string
 }
 
 func (c *configFlags) addTo(f *pflag.FlagSet) {
@@ -48,15 +48,15 @@ func (c *configFlags) addTo(f *pflag.FlagSet) {
 
 // buildFlags say how images are built.
 type buildFlags struct {
-	images     []string
-	tag        string
-	insecure   []string
-	platforms  []string
-	cache      bool
-	push       bool
-	pushGiven  func() bool
-	buildkitd  string
-	skipTests  bool
+	images    []string
+	tag       string
+	insecure  []string
+	platforms []string
+	cache     bool
+	push      bool
+	pushGiven func() bool
+	buildkitd string
+	skipTests bool
 }
 
 func (b *buildFlags) addTo(f *pflag.FlagSet) {

@@ -187,7 +187,9 @@ func (s *session) insecure() []string {
 	return list
 }
 
-func (s *session) dockerConfig() string { return buildkit.DockerConfigDir(s.world.Getenv, s.world.Home) }
+func (s *session) dockerConfig() string {
+	return buildkit.DockerConfigDir(s.world.Getenv, s.world.Home)
+}
 
 // builder decides where to build.
 func (s *session) builder(ctx context.Context, b *buildFlags) (build.Builder, string, error) {
