@@ -229,9 +229,9 @@ func (c *Cache) Prune(ctx context.Context, olderThan time.Duration) (Pruned, err
 		if err != nil {
 			return nil // gone by now
 		}
-		abandoned := strings.Contains(e.Name(), inputs.TempPattern) && info.ModTime().Before(c.o.Now().Add(-time.Hour))
-		old := !strings.Contains(e.Name(), inputs.TempPattern) && info.ModTime().Before(limit)
-		if abandoned || old || strings.HasSuffix(e.Name(), damagedSuffix) {
+		unfinished := strings.Contains(e.Name(), inputs.TempPattern)
+		old := !unfinished && info.ModTime().Before(limit)
+		if inputs.Abandoned(info, c.o.Now()) || old || strings.HasSuffix(e.Name(), damagedSuffix) {
 			if err := os.Remove(file); err == nil {
 				p.Entries++
 				p.Bytes += info.Size()

@@ -167,6 +167,7 @@ func (x *Index) Save() error {
 		return fmt.Errorf("saving the index of file hashes: %w", err)
 	}
 	x.dirty = false
+	sweep(filepath.Dir(x.path), x.now())
 	return nil
 }
 

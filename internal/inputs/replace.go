@@ -3,6 +3,8 @@ package inputs
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // TempPattern is in the name of files that ReplaceFile has not finished. One that is left behind is from a process that was killed.
@@ -33,4 +35,25 @@ func ReplaceFile(path string, data []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// abandonedAfter is when an unfinished file can only be one of a process that was killed.
+const abandonedAfter = time.Hour
+
+// Abandoned says whether a file is what a process that was killed left behind of ReplaceFile.
+func Abandoned(info os.FileInfo, now time.Time) bool {
+	return strings.Contains(info.Name(), TempPattern) && now.Sub(info.ModTime()) > abandonedAfter
+}
+
+// sweep removes what killed processes left in a folder.
+func sweep(folder string, now time.Time) {
+	entries, _ := os.ReadDir(folder)
+	for _, e := range entries {
+		if !strings.Contains(e.Name(), TempPattern) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && Abandoned(info, now) {
+			_ = os.Remove(filepath.Join(folder, e.Name()))
+		}
+	}
 }
