@@ -1,0 +1,127 @@
+package cache
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
+)
+
+// The test binary run with this variable records builds in the folder it names, until it is killed.
+const recordForever = "DAVIT_TEST_RECORD_FOREVER"
+
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(recordForever); folder != "" {
+		recordUntilKilled(folder)
+	}
+	os.Exit(m.Run())
+}
+
+// numbered is a build whose parts all have the same number, so that a mixture shows.
+func numbered(artifact, n int) Built {
+	m := manifest(fmt.Sprint(n))
+	return Built{Image: fmt.Sprint("web", artifact), Key: m.Key(), Manifest: m, Ref: fmt.Sprintf("reg.io/web%d:v%d", artifact, n), Digest: fmt.Sprintf("sha256:%064d", n), Pushed: true}
+}
+
+func recordUntilKilled(folder string) {
+	warned := event.SinkFunc(func(e event.Event) {
+		fmt.Println(e.(event.Warning).Message)
+		os.Exit(3)
+	})
+	c := New(Options{Folder: folder, Now: time.Now, Sink: warned})
+	for n := 0; ; n++ {
+		c.Remember(numbered(n%3, n%10))
+	}
+}
+
+func TestCacheSurvivesKills(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	c := w.cache(folder)
+	for run := range 30 {
+		var two [2]*exec.Cmd // at once
+		for i := range two {
+			two[i] = exec.Command(os.Args[0])
+			two[i].Env = append(os.Environ(), recordForever+"="+folder)
+			two[i].Stdout = os.Stderr
+			if err := two[i].Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Duration(10+run*7%50) * time.Millisecond)
+		for _, cmd := range two {
+			_ = cmd.Process.Signal(syscall.SIGKILL)
+			if err := cmd.Wait(); cmd.ProcessState.Exited() {
+				t.Fatalf("run %d: ended by itself: %v", run, err)
+			}
+		}
+		for artifact := range 3 {
+			last, ok := c.Last(fmt.Sprint("web", artifact))
+			if ok && last.Key != last.Manifest.Key() {
+				t.Errorf("run %d: the record of %s is a mixture: %+v", run, last.Image, last)
+			}
+			for n := range 10 {
+				b := numbered(artifact, n)
+				e, ok := c.disk.entry(b.Key)
+				if !ok {
+					continue
+				}
+				if d := e.digestIn(repository(b.Ref)); d != "" && d != b.Digest {
+					t.Errorf("run %d: %s has the digest %s", run, b.Ref, d)
+				}
+			}
+		}
+	}
+	if list, err := c.List(t.Context()); err != nil || len(list) == 0 {
+		t.Errorf("the processes recorded nothing: %v, %v", list, err)
+	}
+	if len(w.warnings) > 0 {
+		t.Errorf("something was damaged: %q", w.warnings)
+	}
+}
+
+// A full disk is a file size limit here, which fails in the same place of the same call.
+func TestCacheOnAFullDisk(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	c := w.cache(folder)
+	c.Remember(numbered(0, 1))
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	c.Remember(numbered(0, 1))
+	c.Remember(numbered(0, 2))
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.warnings) != 2 || !strings.Contains(w.warnings[0], "is not remembered on this machine") {
+		t.Errorf("warnings: %q", w.warnings)
+	}
+	if e, ok := c.disk.entry(numbered(0, 1).Key); !ok || e.digestIn("reg.io/web0") != numbered(0, 1).Digest {
+		t.Errorf("what was recorded before is gone: %+v", e)
+	}
+	if e, ok := c.disk.entry(numbered(0, 2).Key); ok {
+		t.Errorf("what could not be recorded is there: %+v", e)
+	}
+	err := filepath.WalkDir(folder, func(file string, _ fs.DirEntry, err error) error {
+		if strings.Contains(file, inputs.TempPattern) {
+			t.Errorf("left behind: %s", file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
