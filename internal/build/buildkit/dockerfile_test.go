@@ -1,6 +1,9 @@
+//go:build linux
+
 package buildkit_test
 
 import (
+	"archive/tar"
 	"errors"
 	"io"
 	"os"
@@ -14,8 +17,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"archive/tar"
-
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/event"
 )
@@ -27,16 +28,16 @@ func pushed(t *testing.T, r build.Request, result build.Result) (v1.Image, map[s
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := remote.Image(ref)
+	manifest, err := remote.Get(ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := image.Digest()
+	if !manifest.MediaType.IsImage() || manifest.Digest.String() != result.Digest {
+		t.Errorf("the registry has a %s %s, want the image %s", manifest.MediaType, manifest.Digest, result.Digest)
+	}
+	image, err := manifest.Image()
 	if err != nil {
 		t.Fatal(err)
-	}
-	if digest.String() != result.Digest {
-		t.Errorf("the registry has %s, the build says %s", digest, result.Digest)
 	}
 	files := map[string]string{}
 	content := mutate.Extract(image)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package buildkit_test
 
 import (
@@ -27,6 +29,7 @@ const serveCommand = "serve-carried-buildkit"
 var shared struct {
 	carried  carried.Options
 	registry string
+	noLogin  string // a docker configuration without credentials
 }
 
 func TestMain(m *testing.M) {
@@ -49,6 +52,7 @@ func runTests(m *testing.M) int {
 	defer server.Close()
 	shared.registry = strings.TrimPrefix(server.URL, "http://")
 	shared.carried = carriedOptions(filepath.Join(dir, "carried"))
+	shared.noLogin = filepath.Join(dir, "docker")
 	code := m.Run()
 	stopDaemon(shared.carried.Dir)
 	if err := os.RemoveAll(dir); err != nil {
@@ -68,7 +72,8 @@ func carriedOptions(dir string) carried.Options {
 
 // newCarried is a Builder by the carried daemon of o.
 func newCarried(o carried.Options) *buildkit.Builder {
-	return buildkit.New(buildkit.Where{Kind: buildkit.Carried}, buildkit.Options{Getenv: os.Getenv, Carried: o})
+	return buildkit.New(buildkit.Where{Kind: buildkit.Carried},
+		buildkit.Options{Getenv: os.Getenv, DockerConfig: shared.noLogin, Carried: o})
 }
 
 // lines collects what a build printed.

@@ -95,9 +95,6 @@ func (b *Builder) credentials() (*configfile.ConfigFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading registry credentials: %w", err)
 	}
-	if !file.ContainsAuth() {
-		file.CredentialsStore = "" // none was chosen: no helper is run only because it is installed
-	}
 	return file, nil
 }
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 package buildkit_test
 
 import (
@@ -102,7 +104,7 @@ func TestNamedDaemon(t *testing.T) {
 	r := request(t, withShell(t, "FROM shell\nRUN true\n", nil))
 	build := func(address, tlsDir string) error {
 		_, err := buildkit.New(buildkit.Where{Kind: buildkit.Daemon, Address: address, TLSDir: tlsDir},
-			buildkit.Options{Getenv: os.Getenv}).Build(timeout(t), r, &lines{})
+			buildkit.Options{Getenv: os.Getenv, DockerConfig: shared.noLogin}).Build(timeout(t), r, &lines{})
 		return err
 	}
 	if err := build("unix://"+carried.SocketPath(shared.carried.Dir), ""); err != nil {

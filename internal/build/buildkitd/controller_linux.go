@@ -98,8 +98,8 @@ func newController(ctx context.Context, root, version string, hosts docker.Regis
 	})
 }
 
-// newWorker makes the worker that runs build steps by runc, in the host's network unless there is a CNI configuration for
-// BuildKit on the machine.
+// newWorker makes the worker that runs build steps by runc, in the host's network: another one would need CNI plugins and a
+// bridge on the machine.
 func newWorker(ctx context.Context, root, version string, hosts docker.RegistryHosts) (*base.Worker, error) {
 	opt, err := runc.NewWorkerOpt(root, snapshotter(root), false, oci.ProcessSandbox, nil, nil,
 		netproviders.Opt{Mode: "host"}, nil, "", "", false, nil, "", "", nil)

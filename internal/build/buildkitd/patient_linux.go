@@ -1,37 +1,41 @@
 package buildkitd
 
 import (
+	"crypto/tls"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
 )
 
-// patient makes a client wait before it asks again when a registry says that it is asked too often (429): BuildKit asks
-// again at once, a few times.
-func patient(c *http.Client) *http.Client {
-	if c == nil {
-		c = http.DefaultClient
-	}
-	clone := *c
-	clone.Transport = &patientTransport{next: c.Transport}
-	return &clone
+// newClient talks to registries. It waits before it asks again when a registry says that it is asked too often (429), where
+// BuildKit asks again at once, and it gives up on a registry that takes a connection and does not answer.
+func newClient() *http.Client {
+	return &http.Client{Transport: &patientTransport{next: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: time.Minute}).DialContext,
+		MaxIdleConnsPerHost:   8,
+		IdleConnTimeout:       2 * time.Minute,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: 5 * time.Second,
+		ResponseHeaderTimeout: answerTimeout,
+		// No HTTP/2: its flow control slows uploads down (golang/go#14077).
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+	}}}
 }
+
+const (
+	answerTimeout = time.Minute // after a request is sent completely; registries digest large layers for a while
+	patientTries  = 3
+	longestWait   = 10 * time.Second
+)
 
 type patientTransport struct{ next http.RoundTripper }
 
-const (
-	patientTries = 3
-	longestWait  = 10 * time.Second
-)
-
 func (t *patientTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	next := t.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
 	wait := time.Second
 	for try := 1; ; try++ {
-		resp, err := next.RoundTrip(req)
+		resp, err := t.next.RoundTrip(req)
 		if err != nil || resp.StatusCode != http.StatusTooManyRequests || try == patientTries {
 			return resp, err
 		}

@@ -1,7 +1,6 @@
 package buildkitd
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -24,7 +23,8 @@ type registries struct {
 }
 
 func newRegistries() *registries {
-	return &registries{strict: resolver.NewRegistryConfig(nil), insecure: map[string]int{}}
+	strict := docker.ConfigureDefaultRegistries(docker.WithClient(newClient()), docker.WithPlainHTTP(docker.MatchLocalhost))
+	return &registries{strict: strict, insecure: map[string]int{}}
 }
 
 // hosts is BuildKit's question where and how to find a registry.
@@ -37,15 +37,7 @@ func (r *registries) hosts(host string) ([]docker.RegistryHost, error) {
 		yes := true
 		find = resolver.NewRegistryConfig(map[string]config.RegistryConfig{host: {Insecure: &yes, PlainHTTP: &yes}})
 	}
-	found, err := find(host)
-	if err != nil {
-		return nil, err
-	}
-	found = slices.Clone(found)
-	for i := range found {
-		found[i].Client = patient(found[i].Client)
-	}
-	return found, nil
+	return find(host)
 }
 
 // sessionInterceptor learns from a session's call which registries it wants insecure.
