@@ -3,7 +3,6 @@
 package kube_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -193,7 +192,7 @@ spec:
 {apiVersion: v1, kind: Namespace, metadata: {name: ` + c.namespace + `-new}}`
 	c.set.Namespace = c.namespace + "-new" // the inventory lives in the namespace that the set itself brings
 	t.Cleanup(func() {
-		if err := c.Delete(context.WithoutCancel(t.Context()), c.set, objects(t, manifest), kube.DeleteOptions{}, c); err != nil {
+		if err := c.Delete(c.ctx, c.set, objects(t, manifest), kube.DeleteOptions{}, c); err != nil {
 			t.Error(err)
 		}
 	})

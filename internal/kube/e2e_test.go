@@ -39,6 +39,7 @@ import (
 type cluster struct {
 	*kube.Client
 	t         *testing.T
+	ctx       context.Context
 	set       kube.Set
 	namespace string
 	cache     string
@@ -60,7 +61,8 @@ func kubeconfig(t *testing.T) string {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, namespace: "davit-" + strings.ToLower(rand.Text()[:10]), cache: t.TempDir()}
+	t.Parallel()
+	c := &cluster{t: t, ctx: context.WithoutCancel(t.Context()), namespace: "davit-" + strings.ToLower(rand.Text()[:10]), cache: t.TempDir()}
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig(t))
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ func newCluster(t *testing.T) *cluster {
 	c.create(object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: `+c.namespace+`}}`).Unstructured, "test")
 	t.Cleanup(func() {
 		now := int64(0)
-		_ = c.others.Resource(namespaces).Delete(context.WithoutCancel(t.Context()), c.namespace, metav1.DeleteOptions{GracePeriodSeconds: &now})
+		_ = c.others.Resource(namespaces).Delete(c.ctx, c.namespace, metav1.DeleteOptions{GracePeriodSeconds: &now})
 	})
 	return c
 }
@@ -130,7 +132,7 @@ func (c *cluster) warnings() string {
 // apply applies and returns "verb resource" of each object.
 func (c *cluster) apply(o kube.ApplyOptions, manifests ...string) ([]string, *kube.ApplyResult, error) {
 	c.t.Helper()
-	r, err := c.Apply(c.t.Context(), c.set, objects(c.t, manifests...), o, c)
+	r, err := c.Apply(c.ctx, c.set, objects(c.t, manifests...), o, c)
 	var verbs []string
 	for _, a := range r.Objects {
 		verbs = append(verbs, a.Verb+" "+a.Resource)
@@ -160,10 +162,9 @@ func (c *cluster) expectVerbs(o kube.ApplyOptions, want []string, manifests ...s
 }
 
 var (
-	namespaces  = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	configMaps  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	pods        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	pods       = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 )
 
 func (c *cluster) create(u *unstructured.Unstructured, manager string) {
@@ -171,9 +172,9 @@ func (c *cluster) create(u *unstructured.Unstructured, manager string) {
 	gvr := schema.GroupVersionResource{Group: u.GroupVersionKind().Group, Version: u.GroupVersionKind().Version, Resource: strings.ToLower(u.GetKind()) + "s"}
 	var err error
 	if u.GetKind() == "Namespace" {
-		_, err = c.others.Resource(gvr).Create(c.t.Context(), u, metav1.CreateOptions{FieldManager: manager})
+		_, err = c.others.Resource(gvr).Create(c.ctx, u, metav1.CreateOptions{FieldManager: manager})
 	} else {
-		_, err = c.others.Resource(gvr).Namespace(c.namespace).Create(c.t.Context(), u, metav1.CreateOptions{FieldManager: manager})
+		_, err = c.others.Resource(gvr).Namespace(c.namespace).Create(c.ctx, u, metav1.CreateOptions{FieldManager: manager})
 	}
 	if err != nil {
 		c.t.Fatal(err)
@@ -182,7 +183,7 @@ func (c *cluster) create(u *unstructured.Unstructured, manager string) {
 
 func (c *cluster) get(gvr schema.GroupVersionResource, name string) *unstructured.Unstructured {
 	c.t.Helper()
-	u, err := c.others.Resource(gvr).Namespace(c.namespace).Get(c.t.Context(), name, metav1.GetOptions{})
+	u, err := c.others.Resource(gvr).Namespace(c.namespace).Get(c.ctx, name, metav1.GetOptions{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func (b built) proof(image string) []kube.Built {
 // image pushes an image of a static busybox that runs a shell script. Each call makes another digest.
 func (c *cluster) image(script string) built {
 	c.t.Helper()
-	registry, err := c.LocalRegistry(c.t.Context())
+	registry, err := c.LocalRegistry(c.ctx)
 	if err != nil || registry == "" {
 		c.t.Fatalf("the cluster advertises no registry: %v", err)
 	}
@@ -323,4 +324,8 @@ func eventually(t *testing.T, what string, is func() bool) {
 		}
 	}
 	t.Fatalf("never happened: %s", what)
+}
+
+func namespaced(resource string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Version: "v1", Resource: resource}
 }

@@ -16,7 +16,8 @@ type trouble struct {
 	cause     string // "cannot pull image X"
 	detail    string // the words of the registry, the kubelet or the scheduler
 	next      string
-	crashed   bool          // the log of the container says more
+	crash     bool          // the program ended
+	logs      bool          // the log of the container says more
 	previous  bool          // and it is that of the container before the present one
 	patience  time.Duration // how long it may stay so before it counts
 	schedule  bool          // a cluster that grows may mend it
@@ -29,18 +30,18 @@ const (
 	schedulePatience = 30 * time.Second
 )
 
-// podTrouble finds the gravest trouble of a pod; nil if there is none, or if it is one that passes. For the pods of a Job, a
-// crash is not one: the Job counts them itself.
-func podTrouble(pod *corev1.Pod, ofJob bool) *trouble {
+// podTrouble finds the gravest trouble of a pod; nil if there is none, or if it is one that passes. For the pods of a Job at
+// work a crash is not one: the Job counts them itself.
+func podTrouble(pod *corev1.Pod, warnings []warningEvent, ofJob bool) *trouble {
 	if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded {
 		return nil
 	}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		t := containerTrouble(pod, s)
-		if t == nil || t.crashed && ofJob {
+		if t == nil || t.crash && ofJob {
 			continue
 		}
-		t.pod, t.container = pod.Name, s.Name
+		t.pod, t.container, t.detail = pod.Name, s.Name, t.words(warnings)
 		return t
 	}
 	for _, c := range pod.Status.Conditions {
@@ -49,7 +50,20 @@ func podTrouble(pod *corev1.Pod, ofJob bool) *trouble {
 				next: "change its resources, selectors or tolerations, or add a node"}
 		}
 	}
-	return nil
+	return mountTrouble(pod, warnings)
+}
+
+// mountTrouble is a volume whose ConfigMap or Secret is not there; only the events say so.
+func mountTrouble(pod *corev1.Pod, warnings []warningEvent) *trouble {
+	if pod.Status.Phase != corev1.PodPending || len(warnings) == 0 {
+		return nil
+	}
+	last := warnings[len(warnings)-1]
+	if last.Reason != "FailedMount" || !strings.HasSuffix(last.Message, "not found") {
+		return nil
+	}
+	return &trouble{pod: pod.Name, cause: "a volume cannot be mounted", detail: last.Message, patience: schedulePatience,
+		next: "create what it refers to, or correct the reference"}
 }
 
 func containerTrouble(pod *corev1.Pod, s corev1.ContainerStatus) *trouble {
@@ -62,7 +76,7 @@ func containerTrouble(pod *corev1.Pod, s corev1.ContainerStatus) *trouble {
 	if t == nil || t.ExitCode == 0 || s.RestartCount == 0 && pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		return nil
 	}
-	return &trouble{cause: exitText(t), detail: t.Message, crashed: true, next: "see why the program ends"}
+	return &trouble{cause: exitText(t), detail: t.Message, crash: true, logs: true, next: "see why the program ends"}
 }
 
 func waitingTrouble(s corev1.ContainerStatus, w *corev1.ContainerStateWaiting) *trouble {
@@ -80,11 +94,11 @@ func waitingTrouble(s corev1.ContainerStatus, w *corev1.ContainerStateWaiting) *
 	case "RunContainerError":
 		return &trouble{cause: "the container cannot be started", detail: w.Message, next: "correct the command, or build the image for the nodes' platform"}
 	case "CrashLoopBackOff":
-		t := &trouble{cause: "the container crashes", crashed: true, previous: true, next: "see why the program ends"}
+		t := &trouble{cause: "the container crashes", crash: true, logs: true, previous: true, next: "see why the program ends"}
 		if last := s.LastTerminationState.Terminated; last != nil {
 			t.cause, t.detail = exitText(last), last.Message
 			if last.Reason == "StartError" {
-				t.crashed, t.next = false, "correct the command, or build the image for the nodes' platform"
+				t.logs, t.next = false, "correct the command, or build the image for the nodes' platform"
 			}
 		}
 		return t
@@ -108,15 +122,24 @@ func exitText(t *corev1.ContainerStateTerminated) string {
 }
 
 // podMessage is the passing state of a pod, for people who wait; "" if there is nothing to say.
-func podMessage(pod *corev1.Pod) string {
+func podMessage(pod *corev1.Pod, warnings []warningEvent) string {
+	if isReady(pod) {
+		return ""
+	}
 	for _, c := range pod.Status.Conditions {
-		switch {
-		case c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue:
-			return ""
-		case c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse:
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			return trimmed(c.Reason, c.Message)
 		}
 	}
+	message := containersMessage(pod)
+	if len(warnings) > 0 {
+		last := warnings[len(warnings)-1]
+		return trimmed(message, last.Reason, last.Message)
+	}
+	return message
+}
+
+func containersMessage(pod *corev1.Pod) string {
 	for _, s := range pod.Status.InitContainerStatuses {
 		if s.State.Running != nil && !restartable(pod, s.Name) {
 			return "waiting for init container " + s.Name + " to complete"
@@ -133,6 +156,12 @@ func podMessage(pod *corev1.Pod) string {
 		}
 	}
 	return ""
+}
+
+func isReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // restartable says whether an init container is a sidecar, which runs as long as the pod.

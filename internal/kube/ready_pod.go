@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -24,7 +25,7 @@ func podReady(u *unstructured.Unstructured) readiness {
 func trimmed(parts ...string) string {
 	out := ""
 	for _, p := range parts {
-		if p == "" {
+		if p = strings.TrimRight(p, ": \n"); p == "" {
 			continue
 		}
 		if out != "" {

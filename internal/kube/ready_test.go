@@ -116,8 +116,9 @@ func TestPodTrouble(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := ""
-			if trouble := podTrouble(parsePod(t, test.pod), test.ofJob); trouble != nil {
-				got = trimmed(trouble.cause, trouble.words([]warningEvent{{"Failed", "Failed to pull: denied"}, {"Failed", "Error: ImagePullBackOff"}}))
+			warnings := []warningEvent{{"Failed", "Failed to pull: denied"}, {"Failed", "Error: ImagePullBackOff"}}
+			if trouble := podTrouble(parsePod(t, test.pod), warnings, test.ofJob); trouble != nil {
+				got = trimmed(trouble.cause, trouble.detail)
 			}
 			if got != test.want {
 				t.Errorf("got  %q\nwant %q", got, test.want)

@@ -21,7 +21,7 @@ type RolloutError struct {
 	Next                        string   // what to try
 	Logs                        []string // the last lines of the container
 
-	crashed, previous bool
+	logs, previous bool // what to read
 }
 
 func (e *RolloutError) Error() string {
@@ -48,20 +48,20 @@ func (e *RolloutError) Error() string {
 	return b.String()
 }
 
-// fail makes the error of a workload from its own status and, where there is one, the trouble of a pod, which says more.
-func (l *workload) fail(r readiness, t *trouble) *RolloutError {
+// errorFor makes the error of a workload from its own status and, where there is one, the trouble of a pod, which says more.
+func (l *workload) errorFor(r readiness, t *trouble) *RolloutError {
 	e := &RolloutError{Resource: l.ref.String(), Namespace: l.ref.namespace, Origin: l.origin, Cause: r.failure, Next: r.next}
 	if t == nil {
 		return e
 	}
 	e.Pod, e.Container, e.Cause, e.Detail, e.Next = t.pod, t.container, trimmed(r.failure, t.cause), t.detail, t.next
-	e.crashed, e.previous = t.crashed, t.previous
+	e.logs, e.previous = t.logs, t.previous
 	return e
 }
 
-// readLog fetches the last lines of the container that crashed. Without them the error is still true.
+// readLog fetches the last lines of the container. Without them the error is still true.
 func (e *RolloutError) readLog(ctx context.Context, c *Client) {
-	if !e.crashed {
+	if !e.logs {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -83,13 +83,14 @@ type workload struct {
 	deadline time.Duration
 
 	done     bool
-	failure  *RolloutError
-	trouble  *trouble // of one of its pods, at the last look
+	failed   bool
+	verdict  readiness // why it failed
+	trouble  *trouble  // of one of its pods, at the last look
 	said     string
 	podsSaid map[string]string
 }
 
-func (w *workload) settled() bool { return w.done || w.failure != nil }
+func (w *workload) settled() bool { return w.done || w.failed }
 
 type waiter struct {
 	client    *Client
@@ -265,154 +266,6 @@ func (w *waiter) waiting() bool {
 	return slices.ContainsFunc(w.workloads, func(l *workload) bool { return !l.settled() })
 }
 
-// evaluate looks at each workload in the view, settles those that can be, and says when to look again at the latest.
-func (w *waiter) evaluate() (wake time.Time) {
-	w.view.mu.Lock()
-	defer w.view.mu.Unlock()
-	now := time.Now()
-	wake = now.Add(time.Minute)
-	for _, l := range w.workloads {
-		if l.settled() {
-			continue
-		}
-		again := w.judge(l, now)
-		if again.Before(wake) {
-			wake = again
-		}
-		if l.failure != nil && w.failedAt.IsZero() {
-			w.failedAt = now
-		}
-	}
-	if !w.failedAt.IsZero() {
-		if end := w.failedAt.Add(afterFailure); end.Before(wake) {
-			wake = end
-		}
-	}
-	return wake
-}
-
-// judge settles one workload, or says when to look again.
-func (w *waiter) judge(l *workload, now time.Time) time.Time {
-	u := w.view.live[l.ref.key()]
-	if u == nil {
-		l.failure = l.fail(readiness{failure: "it was deleted while it was waited for", next: "see who deleted it, and run again"}, nil)
-		return now
-	}
-	r := l.ready(u)
-	pods := w.view.newPods(u)
-	l.trouble = nil
-	var again time.Time
-	if !r.done {
-		l.trouble, again = w.troubleOf(l, pods, now)
-	}
-	end := w.start.Add(l.deadline)
-	switch {
-	case r.done:
-		w.succeed(l, r)
-	case r.failure != "" && !(r.passing && w.options.TolerateFailuresUntilDeadline):
-		l.failure = l.fail(r, l.trouble)
-	case l.trouble != nil && again.IsZero() && !w.options.TolerateFailuresUntilDeadline:
-		l.failure = l.fail(r, l.trouble)
-	case !now.Before(end):
-		w.giveUp(l, r, pods)
-	default:
-		w.progress(l, r, pods)
-	}
-	if again.IsZero() || end.Before(again) {
-		again = end
-	}
-	return again
-}
-
-// troubleOf finds what is wrong with the pods; with a time if it is too early to say so.
-func (w *waiter) troubleOf(l *workload, pods []*corev1.Pod, now time.Time) (*trouble, time.Time) {
-	for _, pod := range pods {
-		t := podTrouble(pod, l.ref.gk.Kind == "Job")
-		if t == nil {
-			continue
-		}
-		t.detail = t.words(w.view.warnings[pod.UID])
-		key := t.pod + "/" + t.container + "/" + t.cause
-		if _, known := w.firstSeen[key]; !known {
-			w.firstSeen[key] = now
-		}
-		if end := w.firstSeen[key].Add(t.patience); now.Before(end) {
-			return t, end
-		}
-		if t.schedule {
-			grows, asked := w.growing[t.pod]
-			if !asked {
-				w.growing[t.pod] = false
-				return t, now
-			}
-			if grows {
-				return t, w.start.Add(l.deadline)
-			}
-		}
-		return t, time.Time{}
-	}
-	return w.controllerTrouble(l), time.Time{}
-}
-
-// controllerTrouble is what keeps a controller from making pods, which for some kinds only its events say.
-func (w *waiter) controllerTrouble(l *workload) *trouble {
-	switch l.ref.gk.Kind {
-	case "StatefulSet", "DaemonSet", "Job":
-	default:
-		return nil
-	}
-	u := w.view.live[l.ref.key()]
-	for _, e := range w.view.warnings[u.GetUID()] {
-		if e.Reason == "FailedCreate" {
-			return &trouble{cause: "its pods cannot be created", detail: e.Message, next: nextForCreate(e.Message)}
-		}
-	}
-	return nil
-}
-
-func (w *waiter) succeed(l *workload, r readiness) {
-	l.done = true
-	if r.message != "" {
-		w.sink.Emit(event.Note{Message: l.ref.String() + " " + r.message})
-	}
-	left := 0
-	for _, other := range w.workloads {
-		if !other.settled() {
-			left++
-		}
-	}
-	w.sink.Emit(event.WorkloadReady{Resource: l.ref.String(), Namespace: l.ref.namespace, Took: time.Since(w.start), Left: left})
-}
-
-// giveUp ends the wait at the deadline. A Job that still works is no failure: nobody said how long it may take.
-func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
-	if l.ref.gk.Kind == "Job" && l.trouble == nil && len(pods) > 0 {
-		l.done = true
-		w.sink.Emit(event.Warning{Message: fmt.Sprintf("%s is still running after %s: it is not waited for any longer", l.ref, l.deadline)})
-		return
-	}
-	r.failure = fmt.Sprintf("not ready after %s: %s", l.deadline, r.message)
-	if l.trouble == nil {
-		r.next = "see its pods and their logs, or give it more time with --status-check-deadline"
-	}
-	l.failure = l.fail(r, l.trouble)
-}
-
-// progress says what is new.
-func (w *waiter) progress(l *workload, r readiness, pods []*corev1.Pod) {
-	if r.message != "" && r.message != l.said {
-		l.said = r.message
-		w.sink.Emit(event.RolloutProgress{Resource: l.ref.String(), Namespace: l.ref.namespace, Message: r.message})
-	}
-	for _, pod := range pods {
-		message := podMessage(pod)
-		if message != "" && message != l.podsSaid[pod.Name] {
-			l.podsSaid[pod.Name] = message
-			w.sink.Emit(event.RolloutProgress{Resource: l.ref.String(), Namespace: l.ref.namespace, Pod: pod.Name, Message: message})
-		}
-	}
-}
-
 // askWhetherGrowing asks, for pods that no node takes, whether an autoscaler has promised one. It says whether it asked.
 func (w *waiter) askWhetherGrowing(ctx context.Context) bool {
 	var ask []*workload
@@ -460,13 +313,23 @@ func (w *waiter) rollout() *Rollout {
 	return r
 }
 
+// errorOf says why a workload failed. The watches tell in no fixed order: the pod that explains it may have come after.
+func (w *waiter) errorOf(l *workload) *RolloutError {
+	w.view.mu.Lock()
+	defer w.view.mu.Unlock()
+	if u := w.view.live[l.ref.key()]; u != nil && l.trouble == nil {
+		l.trouble, _ = w.troubleOf(l, w.view.newPods(u), true, time.Now())
+	}
+	return l.errorFor(l.verdict, l.trouble)
+}
+
 // err joins the failures, each with the last log lines of what crashed.
 func (w *waiter) err(ctx context.Context) error {
 	var failed []*RolloutError
 	for _, l := range w.workloads {
 		switch {
-		case l.failure != nil:
-			failed = append(failed, l.failure)
+		case l.failed:
+			failed = append(failed, w.errorOf(l))
 		case !l.done:
 			failed = append(failed, &RolloutError{Resource: l.ref.String(), Namespace: l.ref.namespace, Origin: l.origin,
 				Cause: "not ready when another workload failed", Detail: l.said})

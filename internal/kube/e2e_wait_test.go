@@ -1,0 +1,336 @@
+//go:build e2e
+
+package kube_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/kube"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// run applies, waits and proves, as one run of davit does.
+func (c *cluster) run(o kube.WaitOptions, images []kube.Built, manifests ...string) error {
+	c.t.Helper()
+	rollout, err := c.Wait(c.t.Context(), c.mustApply(manifests...).Objects, o, c)
+	if err != nil {
+		return err
+	}
+	return kube.Prove(rollout, images, c)
+}
+
+func (c *cluster) mustRun(images []kube.Built, manifests ...string) {
+	c.t.Helper()
+	if err := c.run(kube.WaitOptions{}, images, manifests...); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// failsWith runs and expects an error that says all of these.
+func (c *cluster) failsWith(o kube.WaitOptions, manifest string, parts ...string) *kube.RolloutError {
+	c.t.Helper()
+	start := time.Now()
+	err := c.run(o, nil, manifest)
+	c.t.Logf("after %s: %v", time.Since(start).Round(time.Millisecond), err)
+	for _, part := range parts {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			c.t.Errorf("the error does not say %q: %v", part, err)
+		}
+	}
+	var failed *kube.RolloutError
+	if !errors.As(err, &failed) {
+		c.t.Errorf("got %v", err)
+	}
+	return failed
+}
+
+// proofs are "resource container pods digest" of what was proved.
+func (c *cluster) proofs() string {
+	var all []string
+	for _, e := range c.events {
+		if p, ok := e.(event.WorkloadProved); ok {
+			for _, k := range p.Containers {
+				all = append(all, fmt.Sprintf("%s %s %d %s", p.Resource, k.Name, k.Pods, k.Digest))
+			}
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+func TestRunAgainLooksOnce(t *testing.T) {
+	c := newCluster(t)
+	one, two := c.image(forever), c.image(forever)
+	manifest := strings.Replace(deployment("web", one.ref), "  selector:", "  replicas: 2\n  selector:", 1)
+	c.mustRun(one.proof("web"), manifest)
+	if want := "deployment.apps/web main 2 " + one.digest; c.proofs() != want {
+		t.Errorf("proved %q, want %q", c.proofs(), want)
+	}
+	c.reconnect()
+	start := time.Now()
+	c.mustRun(one.proof("web"), manifest)
+	t.Logf("nothing changed: %s, %d requests", time.Since(start), len(c.requests))
+	if want := "deployment.apps/web main 2 " + one.digest; c.proofs() != want {
+		t.Errorf("proved %q, want %q", c.proofs(), want)
+	}
+	if len(c.writes()) > 0 || len(c.watches()) > 0 || len(c.requests) > 4 {
+		t.Errorf("nothing changed, and sent:\n%s", strings.Join(c.requests, "\n"))
+	}
+	c.reconnect()
+	c.mustRun(two.proof("web"), strings.ReplaceAll(manifest, one.ref, two.ref))
+	if want := "deployment.apps/web main 2 " + two.digest; c.proofs() != want {
+		t.Errorf("proved %q, want %q", c.proofs(), want)
+	}
+}
+
+func TestAllKindsRollOut(t *testing.T) {
+	c := newCluster(t)
+	long, short := c.image(forever), c.image("echo done")
+	images := append(long.proof("long"), short.proof("short")...)
+	job := `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "` + short.ref + `"}]}}}}`
+	pod := `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {terminationGracePeriodSeconds: 1, initContainers: [{name: first, image: "` + short.ref + `"}], containers: [{name: main, image: "` + long.ref + `"}]}}`
+	cron := `{apiVersion: batch/v1, kind: CronJob, metadata: {name: c}, spec: {schedule: "0 0 1 1 *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "` + short.ref + `"}]}}}}}}`
+	manifests := []string{
+		workload("apps/v1", "StatefulSet", "s", long.ref, "serviceName: s"), workload("apps/v1", "DaemonSet", "d", long.ref, ""),
+		workload("apps/v1", "ReplicaSet", "r", long.ref, ""), job, pod, cron,
+		workload("apps/v1", "Deployment", "paused", "example.org/none", "paused: true"), workload("apps/v1", "Deployment", "zero", "example.org/none", "replicas: 0"),
+		`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: unused}, spec: {accessModes: [ReadWriteOnce], storageClassName: none, resources: {requests: {storage: 1Gi}}}}`,
+	}
+	for range 2 {
+		c.mustRun(images, manifests...)
+		for _, want := range []string{"statefulset.apps/s main 1 " + long.digest, "daemonset.apps/d main 1 " + long.digest, "replicaset.apps/r main 1 " + long.digest,
+			"job.batch/j main 1 " + short.digest, "pod/p first 1 " + short.digest, "pod/p main 1 " + long.digest} {
+			if !strings.Contains(c.proofs(), want) {
+				t.Errorf("not proved: %s\nbut\n%s", want, c.proofs())
+			}
+		}
+		c.reconnect()
+	}
+}
+
+func TestImageThatCannotBePulled(t *testing.T) {
+	c := newCluster(t)
+	good := c.image(forever)
+	missing := strings.Replace(good.ref, "davit-test", "davit-missing", 1)
+	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
+		t.Run(kind, func(t *testing.T) {
+			c.t = t
+			f := c.failsWith(kube.WaitOptions{}, workload("apps/v1", kind, strings.ToLower(kind), missing, ""), "cannot pull image", "davit-missing", "not found", "test.yaml:1")
+			if f != nil && f.Container != "main" {
+				t.Errorf("it names container %q", f.Container)
+			}
+		})
+	}
+	c.t = t
+	c.failsWith(kube.WaitOptions{}, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+missing+`"}]}}}}`, "job.batch/j", "cannot pull")
+	c.failsWith(kube.WaitOptions{}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: main, image: "UPPER/case"}]}}`, "pod/p", "UPPER/case", "invalid reference format")
+}
+
+func TestCrashShowsTheLastLines(t *testing.T) {
+	c := newCluster(t)
+	bad := c.image("echo cannot find my database; exit 3")
+	f := c.failsWith(kube.WaitOptions{}, deployment("web", bad.ref), "deployment.apps/web", "pod web-", "container main", "exit code 3", "\n    cannot find my database")
+	if f != nil && len(f.Logs) != 1 {
+		t.Errorf("logs are %q", f.Logs)
+	}
+	c.failsWith(kube.WaitOptions{}, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}}}`,
+		"job.batch/j", "BackoffLimitExceeded", "cannot find my database")
+	c.failsWith(kube.WaitOptions{}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
+}
+
+// The pods of the generation before may fail as they like.
+func TestOldPodsDoNotCount(t *testing.T) {
+	c := newCluster(t)
+	bad, good := c.image("exit 3"), c.image(forever)
+	c.failsWith(kube.WaitOptions{}, deployment("web", bad.ref), "exit code 3")
+	c.mustRun(good.proof("web"), deployment("web", good.ref))
+	if want := "deployment.apps/web main 1 " + good.digest; c.proofs() != want {
+		t.Errorf("proved %q, want %q", c.proofs(), want)
+	}
+}
+
+func TestToleratedFailuresMayPass(t *testing.T) {
+	c := newCluster(t)
+	// Crashes until somebody makes the ConfigMap that it mounts say go.
+	img := c.image(`/bin/busybox grep -q go /conf/state || { echo not yet; exit 1; }; ` + forever)
+	c.mustApply(`{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {state: stop}}`)
+	manifest := strings.Replace(deployment("web", img.ref), "image:", "volumeMounts: [{name: conf, mountPath: /conf}], image:", 1) + "      volumes: [{name: conf, configMap: {name: conf}}]\n"
+	stop := c.failsWith(kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: 5 * time.Second}, manifest, "not ready after 5s", "exit code 1", "not yet")
+	if stop != nil && stop.Pod == "" {
+		t.Error("the pod is not named")
+	}
+	done := make(chan error)
+	go func() {
+		time.Sleep(time.Second)
+		u := c.get(configMaps, "conf")
+		_ = unstructured.SetNestedField(u.Object, "go", "data", "state")
+		_, err := c.others.Resource(configMaps).Namespace(c.namespace).Update(c.ctx, u, metav1.UpdateOptions{})
+		// The kubelet would find out in its own time: a new pod finds out at once.
+		if err == nil {
+			err = c.others.Resource(pods).Namespace(c.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "app=web"})
+		}
+		done <- err
+	}()
+	err := c.run(kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: time.Minute}, img.proof("web"), manifest)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatKeepsPodsFromBeingMade(t *testing.T) {
+	c := newCluster(t)
+	good := c.image(forever)
+	c.mustApply(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: "0"}}}`)
+	eventually(t, "the quota is in force", func() bool {
+		u := c.get(namespaced("resourcequotas"), "q")
+		_, found, _ := unstructured.NestedString(u.Object, "status", "hard", "pods")
+		return found
+	})
+	c.failsWith(kube.WaitOptions{}, deployment("web", good.ref), "deployment.apps/web", "exceeded quota: q", "raise the quota")
+	c.failsWith(kube.WaitOptions{}, workload("apps/v1", "StatefulSet", "db", good.ref, "serviceName: s"), "statefulset.apps/db", "exceeded quota: q")
+}
+
+func TestWhatKeepsPodsFromStarting(t *testing.T) {
+	c := newCluster(t)
+	good := c.image(forever)
+	withSecret := strings.Replace(deployment("web", good.ref), "image:", "envFrom: [{secretRef: {name: missing}}], image:", 1)
+	c.failsWith(kube.WaitOptions{}, withSecret, "deployment.apps/web", `secret "missing" not found`)
+	noCommand := strings.Replace(deployment("cmd", good.ref), "image:", "command: [/no/such/program], image:", 1)
+	c.failsWith(kube.WaitOptions{}, noCommand, "cannot be started", "/no/such/program")
+	notReady := strings.Replace(deployment("probe", good.ref), "image:", "readinessProbe: {periodSeconds: 1, exec: {command: [/bin/busybox, \"false\"]}}, image:", 1)
+	c.failsWith(kube.WaitOptions{Deadline: 8 * time.Second}, notReady, "deployment.apps/probe", "not ready after 8s", "Readiness probe failed", "\n    started")
+}
+
+func TestVolumeThatIsNotThere(t *testing.T) {
+	c := newCluster(t)
+	good := c.image(forever)
+	noVolume := strings.Replace(deployment("mount", good.ref), "image:", "volumeMounts: [{name: conf, mountPath: /conf}], image:", 1) + "      volumes: [{name: conf, configMap: {name: missing}}]\n"
+	c.failsWith(kube.WaitOptions{}, noVolume, "a volume cannot be mounted", `configmap "missing" not found`)
+}
+
+func TestNoNodeTakesThePod(t *testing.T) {
+	c := newCluster(t)
+	good := c.image(forever)
+	noNode := deployment("node", good.ref) + "      nodeSelector: {no: such}\n"
+	c.failsWith(kube.WaitOptions{}, noNode, "no node takes the pod", "node affinity/selector")
+}
+
+// One that fails does not hide the others.
+func TestOthersAreToldToo(t *testing.T) {
+	c := newCluster(t)
+	good, bad := c.image(forever), c.image("exit 3")
+	err := c.run(kube.WaitOptions{}, nil, deployment("good", good.ref), deployment("bad", bad.ref), deployment("worse", strings.Replace(bad.ref, "davit-test", "davit-missing", 1)))
+	if err == nil || !strings.Contains(err.Error(), "deployment.apps/bad") || !strings.Contains(err.Error(), "deployment.apps/worse") || strings.Contains(err.Error(), "deployment.apps/good") {
+		t.Errorf("got %v", err)
+	}
+	ready := false
+	for _, e := range c.events {
+		r, ok := e.(event.WorkloadReady)
+		ready = ready || ok && r.Resource == "deployment.apps/good"
+	}
+	if !ready {
+		t.Error("nobody says that the good one is ready")
+	}
+}
+
+// Something on the way to the node gives it another image than the one that was built.
+func TestProofFails(t *testing.T) {
+	c := newCluster(t)
+	img := c.image(forever)
+	rollout, err := c.Wait(t.Context(), c.mustApply(deployment("web", img.ref)).Objects, kube.WaitOptions{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := rollout.Workloads[0].Pods[0]
+	pod.Status.ContainerStatuses[0].ImageID = "elsewhere@sha256:0000"
+	err = kube.Prove(rollout, img.proof("web"), c)
+	var failed *kube.ProofError
+	if !errors.As(err, &failed) || failed.Pod != pod.Name || failed.Want != img.digest {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDeleteRemovesAll(t *testing.T) {
+	c := newCluster(t)
+	img := c.image(forever)
+	manifests := []string{`{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}`, `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}`, deployment("web", img.ref)}
+	c.mustRun(nil, manifests...)
+	c.reconnect()
+	if err := c.Delete(t.Context(), c.set, objects(t, manifests[2]), kube.DeleteOptions{Foreground: true}, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, resource := range []string{"configmaps", "services", "pods"} {
+		left, err := c.others.Resource(namespaced(resource)).Namespace(c.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range left.Items {
+			if u.GetName() != "kube-root-ca.crt" {
+				t.Errorf("left: %s %s", resource, u.GetName())
+			}
+		}
+	}
+	if err := c.Delete(t.Context(), c.set, objects(t, manifests...), kube.DeleteOptions{}, c); err != nil {
+		t.Errorf("deleting what is gone: %v", err)
+	}
+}
+
+func TestDeleteSaysWhatHangs(t *testing.T) {
+	c := newCluster(t)
+	const held = `{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.org/never]}}`
+	c.mustApply(held)
+	t.Cleanup(func() {
+		u := c.get(configMaps, "held")
+		u.SetFinalizers(nil)
+		_, _ = c.others.Resource(configMaps).Namespace(c.namespace).Update(c.ctx, u, metav1.UpdateOptions{})
+	})
+	err := c.Delete(t.Context(), c.set, nil, kube.DeleteOptions{Deadline: time.Second}, c)
+	if err == nil || !strings.Contains(err.Error(), "configmap/held") || !strings.Contains(err.Error(), "example.org/never") {
+		t.Errorf("got %v", err)
+	}
+	c.get(configMaps, c.set.Name) // the inventory stays until its members are gone
+}
+
+func TestForward(t *testing.T) {
+	c := newCluster(t)
+	img := c.image(`echo hello >/tmp/index.html; exec /bin/busybox httpd -f -p 8080 -h /tmp`)
+	service := `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}}`
+	manifest := strings.Replace(deployment("web", img.ref), "image:", "volumeMounts: [{name: tmp, mountPath: /tmp}], ports: [{containerPort: 8080, name: http}], image:", 1) + "      volumes: [{name: tmp, emptyDir: {}}]\n"
+	c.mustRun(nil, service, manifest)
+	for target, port := range map[kube.Target]int{{Kind: "Service", Name: "web"}: 80, {Kind: "Deployment", Name: "web"}: 8080} {
+		address, err := c.Forward(t.Context(), c.namespace, target, port, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var body []byte
+		eventually(t, "the page comes", func() bool {
+			resp, err := http.Get("http://" + address)
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			body, err = io.ReadAll(resp.Body)
+			return err == nil
+		})
+		if string(body) != "hello\n" {
+			t.Errorf("%s says %q", target.Kind, body)
+		}
+	}
+	if _, err := c.Forward(t.Context(), c.namespace, kube.Target{Kind: "Service", Name: "none"}, 80, 0); err == nil || !strings.Contains(err.Error(), "Service/none") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNodePlatforms(t *testing.T) {
+	c := newCluster(t)
+	if got, err := c.NodePlatforms(t.Context()); err != nil || len(got) != 1 || !strings.HasPrefix(got[0], "linux/") {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
