@@ -72,7 +72,11 @@ func parseOne(table *schema.Table, src *diag.Source, tree *yaml.Node) (*Document
 	}
 	errs, unknown := model.Decode(src, tree, doc.Model)
 	for _, u := range unknown {
-		if !slices.ContainsFunc(warnings, func(w *diag.Error) bool { return w.Position == u.Position }) {
+		switch {
+		case slices.ContainsFunc(warnings, func(w *diag.Error) bool { return w.Position == u.Position }):
+		case table.Ignores(version, u.Path):
+			doc.Warnings = append(doc.Warnings, u)
+		default:
 			errs = append(errs, u)
 		}
 	}

@@ -19,7 +19,7 @@ const Root = "SkaffoldConfig"
 // Fields that the reference ignores without a word come back as warnings.
 func (t *Table) Check(src *diag.Source, doc *yaml.Node, version int) (errs, warnings diag.List) {
 	c := checker{table: t, src: src, version: version}
-	c.object(doc, t.Type(Root), "", false)
+	c.object(doc, t.Type(Root), "")
 	return c.errs, c.warnings
 }
 
@@ -34,16 +34,13 @@ func (c *checker) add(n *yaml.Node, path, next, format string, args ...any) {
 	c.errs = append(c.errs, c.src.At(n.Line, n.Column, path, fmt.Sprintf(format, args...), next))
 }
 
-// lenient reports the types under which the reference drops unknown fields instead of refusing them.
-func (c *checker) lenient(name string) bool {
-	switch name {
-	case "ClusterDetails", "KanikoArtifact":
-		return c.version >= slices.Index(c.table.versions, "v2beta11")
-	}
-	return false
+// Ignores reports whether a field of the model, by its path, lies where the reference drops what it does
+// not know instead of refusing it: below cluster builds and kaniko artifacts, since v2beta11.
+func (t *Table) Ignores(version int, path string) bool {
+	return version >= t.Index("v2beta11") && (strings.Contains(path, ".kaniko.") || strings.Contains(path, "build.cluster."))
 }
 
-func (c *checker) object(n *yaml.Node, typ *Type, path string, lenient bool) {
+func (c *checker) object(n *yaml.Node, typ *Type, path string) {
 	if ynode.IsNull(n) {
 		return
 	}
@@ -51,19 +48,18 @@ func (c *checker) object(n *yaml.Node, typ *Type, path string, lenient bool) {
 		c.add(n, path, "", "%s must hold fields (%s), not %s", label(path), strings.Join(c.sample(typ), ", "), form(n))
 		return
 	}
-	lenient = lenient || c.lenient(typ.Name)
-	for i := 0; i+1 < len(n.Content); i += 2 {
+		for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := ynode.Join(path, key.Value)
 		f := typ.Field(key.Value, c.version)
 		if f != nil {
-			c.value(value, f.Kind, at, lenient)
+			c.value(value, f.Kind, at)
 			continue
 		}
 		if imageStrategyValues(typ, key) {
 			continue
 		}
-		c.unknown(key, typ, path, lenient)
+		c.unknown(key, typ, path)
 	}
 }
 
@@ -81,7 +77,7 @@ func (c *checker) sample(typ *Type) []string {
 	return names
 }
 
-func (c *checker) unknown(key *yaml.Node, typ *Type, path string, lenient bool) {
+func (c *checker) unknown(key *yaml.Node, typ *Type, path string) {
 	version := Prefix + c.table.versions[c.version]
 	cause := fmt.Sprintf("unknown field %q in %s", key.Value, label(path))
 	next := ""
@@ -100,14 +96,14 @@ func (c *checker) unknown(key *yaml.Node, typ *Type, path string, lenient bool) 
 		}
 	}
 	e := c.src.At(key.Line, key.Column, ynode.Join(path, key.Value), cause, next)
-	if lenient {
+	if c.table.Ignores(c.version, e.Path) {
 		c.warnings = append(c.warnings, e)
 		return
 	}
 	c.errs = append(c.errs, e)
 }
 
-func (c *checker) value(n *yaml.Node, k Kind, path string, lenient bool) {
+func (c *checker) value(n *yaml.Node, k Kind, path string) {
 	switch {
 	case ynode.IsNull(n), k.Lists == 0 && !k.Map && k.Of == "any":
 	case k.Lists > 0:
@@ -117,7 +113,7 @@ func (c *checker) value(n *yaml.Node, k Kind, path string, lenient bool) {
 		}
 		k.Lists--
 		for i, item := range n.Content {
-			c.value(item, k, ynode.Join(path, i), lenient)
+			c.value(item, k, ynode.Join(path, i))
 		}
 	case k.Map:
 		if n.Kind != yaml.MappingNode {
@@ -125,7 +121,7 @@ func (c *checker) value(n *yaml.Node, k Kind, path string, lenient bool) {
 		}
 	default:
 		if typ := c.table.Type(k.Of); typ != nil {
-			c.object(n, typ, path, lenient)
+			c.object(n, typ, path)
 			return
 		}
 		c.scalar(n, k, path)

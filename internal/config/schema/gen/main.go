@@ -183,7 +183,7 @@ func (d document) declare(p property) string {
 	case p.Type == "":
 		return "any"
 	case len(p.Enum) > 0:
-		return "string(" + strings.ReplaceAll(strings.Join(p.Enum, ","), "|", "/") + ")"
+		return "string(" + strings.Join(p.Enum, ",") + ")"
 	}
 	return p.Type
 }
