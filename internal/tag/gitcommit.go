@@ -50,9 +50,6 @@ func (p GitCommit) Tag(ctx context.Context, a Artifact) (string, error) {
 	if c.dirty {
 		tag += "-dirty"
 	}
-	if tag == "" {
-		return "", errors.New("no branch is checked out")
-	}
 	return tag, nil
 }
 

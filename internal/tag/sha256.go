@@ -18,5 +18,5 @@ func (SHA256) Tag(_ context.Context, a Artifact) (string, error) {
 	if _, tagged := ref.(reference.Tagged); tagged {
 		return "", nil
 	}
-	return "latest", nil
+	return latest, nil
 }

@@ -77,17 +77,23 @@ func Generate(ctx context.Context, jobs []Job) ([]Made, error) {
 	return made, g.Wait()
 }
 
-// qualify puts name and tag together, if that is a valid reference.
+// qualify puts name and tag together, if that is a valid reference. A reference has a tag in any case.
 func qualify(image, tag string) (string, error) {
 	ref := image
 	if tag != "" {
 		ref += ":" + tag
 	}
-	if _, err := parseName(image, tag); err != nil {
+	parsed, err := parseName(image, tag)
+	if err != nil {
 		return "", fmt.Errorf("%q is no image reference: %w", ref, err)
+	}
+	if _, tagged := parsed.(reference.Tagged); !tagged {
+		ref += ":" + latest
 	}
 	return ref, nil
 }
+
+const latest = "latest"
 
 // parseName parses a name, in which capitals and the prefix of ko are allowed, and a tag.
 func parseName(image, tag string) (reference.Reference, error) {

@@ -59,7 +59,7 @@ func TestPolicies(t *testing.T) {
 		{"envTemplate, functions", template(`{{.FOO | upper | trunc 2}}{{now | date "2006"}}{{env "FOO"}}{{expandenv "${FOO}"}}`), "web", "web:FO2026foofoo", ""},
 		{"envTemplate, a command", template(`{{cmd "printf" "a b" | replace " " "-"}}`), "web", "web:a-b", ""},
 		{"envTemplate, a command that fails", template(`{{cmd "false"}}`), "web", "web:latest", "running false"},
-		{"envTemplate, empty", template(`{{.EMPTY}}`), "web", "web", ""},
+		{"envTemplate, empty", template(`{{.EMPTY}}`), "web", "web:latest", ""},
 		{"inputDigest", InputDigest{}, "web", "web:" + strings.Repeat("ab", 32), ""},
 		{"customTemplate", custom("{{.DATE}}-{{.SHA}}", Component{"DATE", DateTime{Now: env.Now, Format: "2006"}}), "web", "web:2026-latest", ""},
 		{"customTemplate, branches", custom("{{if .A}}{{.A}}{{else}}{{.B}}{{end}}{{with .B}}-{{.}}{{end}}", Component{"A", Fixed("a")}, Component{"B", Fixed("b")}), "web", "web:a-b", ""},
