@@ -12,29 +12,30 @@ import (
 
 // kubectlManifests moves deploy.kubectl.manifests to manifests.rawYaml.
 func kubectlManifests(_ *Pass, pipeline *yaml.Node) {
-	manifests := ynode.Take(ynode.Path(pipeline, "deploy", "kubectl"), "manifests")
-	if len(ynode.Items(manifests)) > 0 {
-		ynode.Set(ynode.Child(pipeline, "manifests", manifests), "rawYaml", manifests)
+	kubectl := ynode.Path(pipeline, "deploy", "kubectl")
+	if files := ynode.Get(kubectl, "manifests"); len(ynode.Items(files)) > 0 {
+		ynode.Move(kubectl, "manifests", ynode.Before(pipeline, "manifests", "deploy", files), "rawYaml")
 	}
 }
 
 // kustomizeIntoManifests moves rendering to manifests.kustomize and applying to deploy.kubectl.
 func kustomizeIntoManifests(p *Pass, pipeline *yaml.Node) {
 	deploy := ynode.Get(pipeline, "deploy")
-	old := ynode.Take(deploy, "kustomize")
+	old := ynode.Get(deploy, "kustomize")
 	if ynode.IsNull(old) {
 		return
 	}
 	render := ynode.Mapping(old)
-	paths, args := ynode.Take(old, "paths"), ynode.Take(old, "buildArgs")
-	if len(ynode.Items(paths)) == 0 {
-		paths = ynode.Sequence(old, ynode.String(".", old))
+	if len(ynode.Items(ynode.Get(old, "paths"))) > 0 {
+		ynode.Move(old, "paths", render, "paths")
+	} else {
+		ynode.Take(old, "paths")
+		ynode.Set(render, "paths", ynode.Sequence(old, ynode.String(".", old)))
 	}
-	ynode.Set(render, "paths", paths)
-	if args != nil {
-		ynode.Set(render, "buildArgs", args)
-	}
-	ynode.Set(ynode.Child(pipeline, "manifests", old), "kustomize", render)
+	ynode.Move(old, "buildArgs", render, "buildArgs")
+	manifests := ynode.Before(pipeline, "manifests", "deploy", old)
+	ynode.Move(deploy, "kustomize", manifests, "kustomize")
+	ynode.Set(manifests, "kustomize", render)
 
 	kubectl := ynode.Get(deploy, "kubectl")
 	if ynode.IsNull(kubectl) {
@@ -104,7 +105,8 @@ func helmIntoManifests(p *Pass, pipeline *yaml.Node) {
 			ynode.Set(render, key, ynode.Clone(n))
 		}
 	}
-	ynode.Set(ynode.Child(pipeline, "manifests", helm), "helm", render)
+	ynode.Uncomment(render)
+	ynode.Set(ynode.Before(pipeline, "manifests", "deploy", helm), "helm", render)
 }
 
 // overridesIntoTemplates replaces a release's artifactOverrides and imageStrategy by setValueTemplates.

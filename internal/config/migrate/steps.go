@@ -119,12 +119,11 @@ func manifestPaths(p *Pass, pipeline *yaml.Node) {
 // dockerIntoOwnField moves dockerfilePath and buildArgs of an artifact below docker.
 func dockerIntoOwnField(_ *Pass, pipeline *yaml.Node) {
 	for _, a := range artifacts(pipeline) {
-		file, args := ynode.Take(a, "dockerfilePath"), ynode.Take(a, "buildArgs")
-		if !ynode.IsNull(file) && file.Value != "" {
-			ynode.Set(ynode.Child(a, "docker", file), "dockerfilePath", file)
+		if file := ynode.Get(a, "dockerfilePath"); !ynode.IsNull(file) && file.Value != "" {
+			ynode.Move(a, "dockerfilePath", ynode.Child(a, "docker", file), "dockerfilePath")
 		}
-		if args != nil && len(args.Content) > 0 {
-			ynode.Set(ynode.Child(a, "docker", args), "buildArgs", args)
+		if args := ynode.Get(a, "buildArgs"); args != nil && len(args.Content) > 0 {
+			ynode.Move(a, "buildArgs", ynode.Child(a, "docker", args), "buildArgs")
 		}
 	}
 }
@@ -132,17 +131,26 @@ func dockerIntoOwnField(_ *Pass, pipeline *yaml.Node) {
 // valuesFilesList makes helm's valuesFilePath a list.
 func valuesFilesList(_ *Pass, pipeline *yaml.Node) {
 	for _, r := range releases(pipeline) {
-		if file := ynode.Take(r, "valuesFilePath"); !ynode.IsNull(file) && file.Value != "" {
-			ynode.Set(r, "valuesFiles", ynode.Sequence(file, file))
-		}
+		listOfOne(r, "valuesFilePath", "valuesFiles")
 	}
+}
+
+// listOfOne renames a field and makes its value a list; what is not set is dropped.
+func listOfOne(n *yaml.Node, from, to string) {
+	value := ynode.Get(n, from)
+	if ynode.IsNull(value) || value.Kind == yaml.ScalarNode && value.Value == "" {
+		ynode.Take(n, from)
+		return
+	}
+	ynode.Rename(n, from, to)
+	ynode.Set(n, to, ynode.Sequence(value, value))
 }
 
 // bucketIntoBuildContext moves kaniko.gcsBucket to kaniko.buildContext.gcsBucket.
 func bucketIntoBuildContext(_ *Pass, pipeline *yaml.Node) {
 	kaniko := ynode.Path(pipeline, "build", "kaniko")
-	if bucket := ynode.Take(kaniko, "gcsBucket"); bucket != nil {
-		ynode.Set(ynode.Child(kaniko, "buildContext", bucket), "gcsBucket", bucket)
+	if bucket := ynode.Get(kaniko, "gcsBucket"); bucket != nil {
+		ynode.Move(kaniko, "gcsBucket", ynode.Child(kaniko, "buildContext", bucket), "gcsBucket")
 	}
 }
 
@@ -160,7 +168,8 @@ func shorterNames(_ *Pass, pipeline *yaml.Node) {
 func skipPushIntoPush(_ *Pass, pipeline *yaml.Node) {
 	local := ynode.Path(pipeline, "build", "local")
 	var skip bool
-	if n := ynode.Take(local, "skipPush"); !ynode.IsNull(n) && n.Decode(&skip) == nil {
+	if n := ynode.Get(local, "skipPush"); !ynode.IsNull(n) && n.Decode(&skip) == nil {
+		ynode.Rename(local, "skipPush", "push")
 		ynode.Set(local, "push", ynode.Bool(!skip, n))
 	}
 }
@@ -255,9 +264,7 @@ func initImageOutOfContext(_ *Pass, pipeline *yaml.Node) {
 // kustomizePaths makes kustomize's path a list.
 func kustomizePaths(_ *Pass, pipeline *yaml.Node) {
 	kustomize := ynode.Path(pipeline, "deploy", "kustomize")
-	if path := ynode.Take(kustomize, "path"); !ynode.IsNull(path) && path.Value != "" {
-		ynode.Set(kustomize, "paths", ynode.Sequence(path, path))
-	}
+	listOfOne(kustomize, "path", "paths")
 }
 
 // valuesIntoOverrides renames a helm release's values to artifactOverrides.
@@ -308,18 +315,15 @@ func noSecretDestination(p *Pass, pipeline *yaml.Node) {
 // secretsList makes docker.secret a list.
 func secretsList(_ *Pass, pipeline *yaml.Node) {
 	for _, a := range artifacts(pipeline) {
-		docker := ynode.Get(a, "docker")
-		if secret := ynode.Take(docker, "secret"); !ynode.IsNull(secret) {
-			ynode.Set(docker, "secrets", ynode.Sequence(secret, secret))
-		}
+		listOfOne(ynode.Get(a, "docker"), "secret", "secrets")
 	}
 }
 
 // koPlatforms moves a ko artifact's platforms to the artifact.
 func koPlatforms(_ *Pass, pipeline *yaml.Node) {
 	for _, a := range artifacts(pipeline) {
-		if platforms := ynode.Take(ynode.Get(a, "ko"), "platforms"); len(ynode.Items(platforms)) > 0 {
-			ynode.Set(a, "platforms", platforms)
+		if ko := ynode.Get(a, "ko"); len(ynode.Items(ynode.Get(ko, "platforms"))) > 0 {
+			ynode.Move(ko, "platforms", a, "platforms")
 		}
 	}
 }
@@ -332,7 +336,7 @@ func remoteManifests(_ *Pass, pipeline *yaml.Node) {
 	if len(ynode.Items(remote)) == 0 {
 		return
 	}
-	manifests := ynode.Child(pipeline, "manifests", remote)
+	manifests := ynode.Before(pipeline, "manifests", "deploy", remote)
 	list := ynode.Get(manifests, "remoteManifests")
 	if list == nil {
 		list = ynode.Sequence(remote)

@@ -48,7 +48,7 @@ func (c *checker) object(n *yaml.Node, typ *Type, path string) {
 		c.add(n, path, "", "%s must hold fields (%s), not %s", label(path), strings.Join(c.sample(typ), ", "), form(n))
 		return
 	}
-		for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := ynode.Join(path, key.Value)
 		f := typ.Field(key.Value, c.version)

@@ -74,6 +74,44 @@ func Rename(n *yaml.Node, from, to string) {
 	}
 }
 
+// Move takes an entry, its comments included, to another mapping under another name. It reports whether there
+// was one.
+func Move(from *yaml.Node, key string, to *yaml.Node, name string) bool {
+	i := index(from, key)
+	if i < 0 {
+		return false
+	}
+	k, value := from.Content[i], from.Content[i+1]
+	Take(from, key)
+	k.Value = name
+	if at := index(to, name); at >= 0 {
+		to.Content[at], to.Content[at+1] = k, value
+	} else {
+		to.Content = append(to.Content, k, value)
+	}
+	return true
+}
+
+// Before gives the mapping under key like Child, but puts a new one in front of the entry next.
+func Before(n *yaml.Node, key, next string, at *yaml.Node) *yaml.Node {
+	known := Get(n, key) != nil
+	c := Child(n, key, at)
+	if i := index(n, next); !known && i >= 0 {
+		last := len(n.Content) - 2
+		entry := []*yaml.Node{n.Content[last], n.Content[last+1]}
+		n.Content = append(n.Content[:i:i], append(entry, n.Content[i:last]...)...)
+	}
+	return c
+}
+
+// Uncomment removes the comments of a tree.
+func Uncomment(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	for _, c := range n.Content {
+		Uncomment(c)
+	}
+}
+
 // Child gives the mapping under key, making an empty one where there is none, positioned as at.
 func Child(n *yaml.Node, key string, at *yaml.Node) *yaml.Node {
 	if c := Get(n, key); c != nil && c.Kind == yaml.MappingNode {

@@ -1,0 +1,95 @@
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/diag"
+	"github.com/davit-dev/davit/internal/config/migrate"
+	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/config/schema"
+	"github.com/davit-dev/davit/internal/config/ynode"
+)
+
+// Fixed is a file brought to another apiVersion.
+type Fixed struct {
+	Text []byte
+	// Changed is false where every document had the version already; Text is then the file as it is.
+	Changed  bool
+	Warnings diag.List
+}
+
+// Fix upgrades a file to a version (empty means the newest), for people to keep: comments and the order of
+// fields stay, anchors and aliases are written out.
+func Fix(src *diag.Source, version string) (*Fixed, error) {
+	table := schema.New()
+	to := len(table.Versions()) - 1
+	if version != "" {
+		if to = table.Index(version); to < 0 {
+			return nil, &diag.Error{Cause: fmt.Sprintf("unknown apiVersion %q", version), Next: "see schema list"}
+		}
+	}
+	trees, err := documents(src)
+	if err != nil {
+		return nil, err
+	}
+	out := &Fixed{Text: src.Text}
+	var errs diag.List
+	for _, tree := range trees {
+		from, e := apiVersion(table, src, tree)
+		if e != nil {
+			errs = append(errs, e)
+			continue
+		}
+		if from > to {
+			v := ynode.Get(tree, "apiVersion")
+			errs = append(errs, src.At(v.Line, v.Column, "apiVersion", fmt.Sprintf("%s is newer than %s%s", v.Value, schema.Prefix, table.Versions()[to]), "choose a newer version"))
+			continue
+		}
+		wrong, warnings := table.Check(src, tree, from)
+		pass := migrate.Pass{Table: table, Src: src, Doc: tree}
+		if len(wrong) == 0 {
+			pass.Up(from, to)
+		}
+		out.Changed = out.Changed || from != to
+		out.Warnings = append(append(out.Warnings, warnings...), pass.Warnings...)
+		errs = append(append(errs, wrong...), pass.Errs...)
+	}
+	if len(errs) > 0 || !out.Changed {
+		return out, errs.Err()
+	}
+	out.Text, err = encode(trees)
+	return out, err
+}
+
+// Effective writes configs as they were understood: newest version, profiles applied, defaults filled in,
+// paths absolute. The configs are changed by it.
+func Effective(configs []*config.Config) ([]byte, error) {
+	var trees []*yaml.Node
+	for _, c := range configs {
+		c.Model.MakeAbsolute(c.Dir)
+		c.Model.Requires, c.Model.Profiles = nil, nil
+		trees = append(trees, model.Encode(c.Model))
+	}
+	return encode(trees)
+}
+
+// encode writes documents, indented by two, with --- between them.
+func encode(trees []*yaml.Node) ([]byte, error) {
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	for _, t := range trees {
+		if err := e.Encode(t); err != nil {
+			return nil, fmt.Errorf("writing the configuration: %w", err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return []byte(strings.TrimLeft(b.String(), "\n")), nil
+}
