@@ -5,6 +5,7 @@ package kube_test
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -220,6 +221,37 @@ func TestApplyTakesOverFromClientSideApply(t *testing.T) {
 	}
 	c.reconnect()
 	c.expectVerbs(kube.ApplyOptions{NoForceConflicts: true}, []string{"unchanged configmap/a"}, now)
+}
+
+// What kubectl or Skaffold deployed goes over to davit without a rollout.
+func TestTakeoverRestartsNothing(t *testing.T) {
+	c := newCluster(t)
+	specs := map[string]any{}
+	for _, o := range objects(t, everyKind) {
+		raw, _ := json.Marshal(o.Object)
+		o.SetAnnotations(map[string]string{"kubectl.kubernetes.io/last-applied-configuration": string(raw)})
+		c.create(o.Unstructured, "kubectl-client-side-apply")
+		gvr := o.GroupVersionKind().GroupVersion().WithResource(plural(o.GetKind()))
+		specs[o.GetKind()] = c.get(gvr, o.GetName()).Object["spec"]
+	}
+	for _, want := range []string{kube.VerbConfigured, kube.VerbUnchanged} {
+		c.reconnect()
+		for _, a := range c.mustApply(everyKind).Objects {
+			if a.Verb != want {
+				t.Errorf("%s is %s, want %s", a.Resource, a.Verb, want)
+			}
+			// Not the generation: that of a Deployment moves with its annotations, and the old one goes.
+			if was, now := specs[a.Live.GetKind()], a.Live.Object["spec"]; !reflect.DeepEqual(was, now) {
+				t.Errorf("the spec of %s was %v, is %v", a.Resource, was, now)
+			}
+			if len(a.Live.GetAnnotations()["kubectl.kubernetes.io/last-applied-configuration"]) > 0 {
+				t.Errorf("%s still says what was applied before", a.Resource)
+			}
+		}
+	}
+	if len(c.writes()) > 0 {
+		t.Errorf("again wrote:\n%s", strings.Join(c.writes(), "\n"))
+	}
 }
 
 func TestApplySaysWhoseFieldsItTakes(t *testing.T) {

@@ -38,12 +38,13 @@ import (
 // cluster is one client of the cluster, in a namespace of its own, that counts what it sends.
 type cluster struct {
 	*kube.Client
-	t         *testing.T
-	ctx       context.Context
-	set       kube.Set
-	namespace string
-	cache     string
-	others    dynamic.Interface // to do what other programs do
+	t          *testing.T
+	ctx        context.Context
+	set        kube.Set
+	namespace  string
+	cache      string
+	kubeconfig string
+	others     dynamic.Interface // to do what other programs do
 
 	mu       sync.Mutex
 	requests []string // "PATCH /apis/apps/v1/..."
@@ -62,7 +63,7 @@ func kubeconfig(t *testing.T) string {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	t.Parallel()
-	c := &cluster{t: t, ctx: context.WithoutCancel(t.Context()), namespace: "davit-" + strings.ToLower(rand.Text()[:10]), cache: t.TempDir()}
+	c := &cluster{t: t, ctx: context.WithoutCancel(t.Context()), namespace: "davit-" + strings.ToLower(rand.Text()[:10]), cache: t.TempDir(), kubeconfig: kubeconfig(t)}
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig(t))
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +84,7 @@ func newCluster(t *testing.T) *cluster {
 // reconnect is what the next run of davit would be: a new process with the same cache.
 func (c *cluster) reconnect() {
 	c.t.Helper()
-	client, err := kube.Connect(kube.Options{Kubeconfig: []string{kubeconfig(c.t)}, Namespace: c.namespace, CacheDir: c.cache, UserAgent: "davit/test",
+	client, err := kube.Connect(kube.Options{Kubeconfig: []string{c.kubeconfig}, Namespace: c.namespace, CacheDir: c.cache, UserAgent: "davit/test",
 		Wrap: func(next http.RoundTripper) http.RoundTripper { return counter{c, next} }})
 	if err != nil {
 		c.t.Fatal(err)
@@ -169,7 +170,7 @@ var (
 
 func (c *cluster) create(u *unstructured.Unstructured, manager string) {
 	c.t.Helper()
-	gvr := schema.GroupVersionResource{Group: u.GroupVersionKind().Group, Version: u.GroupVersionKind().Version, Resource: strings.ToLower(u.GetKind()) + "s"}
+	gvr := u.GroupVersionKind().GroupVersion().WithResource(plural(u.GetKind()))
 	var err error
 	if u.GetKind() == "Namespace" {
 		_, err = c.others.Resource(gvr).Create(c.ctx, u, metav1.CreateOptions{FieldManager: manager})
@@ -188,6 +189,14 @@ func (c *cluster) get(gvr schema.GroupVersionResource, name string) *unstructure
 		c.t.Fatal(err)
 	}
 	return u
+}
+
+func (c *cluster) update(u *unstructured.Unstructured) {
+	c.t.Helper()
+	gvr := u.GroupVersionKind().GroupVersion().WithResource(plural(u.GetKind()))
+	if _, err := c.others.Resource(gvr).Namespace(c.namespace).Update(c.ctx, u, metav1.UpdateOptions{}); err != nil {
+		c.t.Error(err)
+	}
 }
 
 func object(t *testing.T, manifest string) kube.Object {
@@ -324,6 +333,18 @@ func eventually(t *testing.T, what string, is func() bool) {
 		}
 	}
 	t.Fatalf("never happened: %s", what)
+}
+
+// plural is the name of the resource of a kind, as far as these tests need it.
+func plural(kind string) string {
+	name := strings.ToLower(kind)
+	switch {
+	case strings.HasSuffix(name, "cy"):
+		return strings.TrimSuffix(name, "y") + "ies"
+	case strings.HasSuffix(name, "ss"):
+		return name + "es"
+	}
+	return name + "s"
 }
 
 func namespaced(resource string) schema.GroupVersionResource {

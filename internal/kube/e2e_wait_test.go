@@ -289,7 +289,7 @@ func TestDeleteSaysWhatHangs(t *testing.T) {
 	t.Cleanup(func() {
 		u := c.get(configMaps, "held")
 		u.SetFinalizers(nil)
-		_, _ = c.others.Resource(configMaps).Namespace(c.namespace).Update(c.ctx, u, metav1.UpdateOptions{})
+		c.update(u)
 	})
 	err := c.Delete(t.Context(), c.set, nil, kube.DeleteOptions{Deadline: time.Second}, c)
 	if err == nil || !strings.Contains(err.Error(), "configmap/held") || !strings.Contains(err.Error(), "example.org/never") {

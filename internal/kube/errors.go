@@ -9,10 +9,8 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -103,24 +101,19 @@ func rootCause(err error) error {
 	return err
 }
 
-// passing says whether an error may go away by asking again: the connection broke or the server is (re)starting. What
-// client-go repeats by itself (429 and Retry-After) does not arrive here.
+// passing says whether an error may go away by asking again: the connection broke, in one of the many ways that HTTP/2 has
+// to say so, or the server is (re)starting. What client-go repeats by itself (429 and Retry-After) does not arrive here.
 func passing(err error) bool {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return false
+	if apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) {
+		return true
 	}
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) ||
-		apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) ||
-		apierrors.IsTimeout(err) || isClosedStream(err)
-}
-
-// isClosedStream recognises the errors of a connection that HTTP/2 gave up; they have no type of their own.
-func isClosedStream(err error) bool {
-	s := err.Error()
-	return strings.Contains(s, "http2: client connection lost") || strings.Contains(s, "GOAWAY") ||
-		strings.Contains(s, "use of closed network connection")
+	var (
+		asked *url.Error
+		dns   *net.DNSError
+		cert  *tls.CertificateVerificationError
+	)
+	broken := errors.As(err, &asked) || errors.Is(err, io.ErrUnexpectedEOF) // the second: within the body of an answer
+	return broken && !errors.As(err, &dns) && !errors.As(err, &cert) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // again calls do until it succeeds, or its error is not one that passes (as retry says), or patience is over.

@@ -213,7 +213,7 @@ func (c *Client) list(ctx context.Context, r Resource, namespace string, o metav
 	}
 }
 
-// forAll calls do for each side by side and joins their errors, in order.
+// forAll calls do for each side by side and joins their errors, in order; a cluster that cannot be reached is one error.
 func forAll[T any](all []T, do func(T) error) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
@@ -221,5 +221,11 @@ func forAll[T any](all []T, do func(T) error) error {
 		wg.Go(func() { errs[i] = do(t) })
 	}
 	wg.Wait()
+	for _, err := range errs {
+		var unreachable *UnreachableError
+		if errors.As(err, &unreachable) {
+			return err
+		}
+	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,238 @@
+//go:build e2e
+
+package kube_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/kube"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// road is the way to the API server, which can be cut.
+type road struct {
+	t        *testing.T
+	to       string
+	address  string
+	listener net.Listener
+
+	mu   sync.Mutex
+	open map[net.Conn]bool
+}
+
+// byRoad makes c go to the cluster by a road, as the kubeconfig that it gets says.
+func (c *cluster) byRoad() *road {
+	c.t.Helper()
+	config, err := clientcmd.LoadFromFile(kubeconfig(c.t))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	here := config.Clusters[config.Contexts[config.CurrentContext].Cluster]
+	server, err := url.Parse(here.Server)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r := &road{t: c.t, to: server.Host, open: map[net.Conn]bool{}, address: "127.0.0.1:0"}
+	r.build()
+	here.TLSServerName = server.Hostname()
+	here.Server = "https://" + r.address
+	file := filepath.Join(c.t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		c.t.Fatal(err)
+	}
+	c.kubeconfig = file
+	c.reconnect()
+	c.t.Cleanup(r.cut)
+	return r
+}
+
+// build opens the road, or opens it again at the same address.
+func (r *road) build() {
+	l, err := net.Listen("tcp", r.address)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	r.address = l.Addr().String()
+	r.mu.Lock()
+	r.listener = l
+	r.mu.Unlock()
+	go func() {
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", r.to)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			r.mu.Lock()
+			r.open[from], r.open[to] = true, true
+			r.mu.Unlock()
+			go r.carry(from, to)
+			go r.carry(to, from)
+		}
+	}()
+}
+
+func (r *road) carry(from, to net.Conn) {
+	_, _ = io.Copy(to, from)
+	from.Close()
+	to.Close()
+}
+
+// cut breaks all connections; nobody listens until the road is built again.
+func (r *road) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listener.Close()
+	for conn := range r.open {
+		conn.Close()
+	}
+	r.open = map[net.Conn]bool{}
+}
+
+func TestConnectionBreaksInApply(t *testing.T) {
+	c := newCluster(t)
+	r := c.byRoad()
+	var all strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}, data: {a: b}}\n", i)
+	}
+	var cuts sync.WaitGroup
+	cuts.Go(func() {
+		for range 5 {
+			time.Sleep(200 * time.Millisecond)
+			r.cut()
+			time.Sleep(50 * time.Millisecond)
+			r.build()
+		}
+	})
+	result := c.mustApply(all.String())
+	cuts.Wait()
+	if len(result.Objects) != 200 {
+		t.Errorf("applied %d objects", len(result.Objects))
+	}
+	c.reconnect()
+	for _, a := range c.mustApply(all.String()).Objects {
+		if a.Verb != kube.VerbUnchanged {
+			t.Fatalf("%s is %s afterwards", a.Resource, a.Verb)
+		}
+	}
+}
+
+func TestConnectionBreaksInWait(t *testing.T) {
+	c := newCluster(t)
+	img := c.image("/bin/busybox sleep 3; >/tmp/ready; " + forever)
+	r := c.byRoad()
+	manifest := strings.Replace(deployment("web", img.ref), "image:", `readinessProbe: {periodSeconds: 1, exec: {command: [/bin/busybox, test, -f, /tmp/ready]}}, volumeMounts: [{name: tmp, mountPath: /tmp}], image:`, 1) +
+		"      volumes: [{name: tmp, emptyDir: {}}]\n"
+	applied := c.mustApply(manifest).Objects
+	var cuts sync.WaitGroup
+	cuts.Go(func() {
+		for range 2 {
+			time.Sleep(time.Second)
+			r.cut()
+			time.Sleep(200 * time.Millisecond)
+			r.build()
+		}
+	})
+	rollout, err := c.Wait(c.ctx, applied, kube.WaitOptions{}, c)
+	cuts.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Prove(rollout, img.proof("web"), c); err != nil || c.proofs() == "" {
+		t.Errorf("not proved: %v", err)
+	}
+}
+
+// A second run finds what the first one left, wherever it was killed: here before the workload and the last writing of the inventory.
+func TestRunAfterOneThatBroke(t *testing.T) {
+	c := newCluster(t)
+	const a, b = `{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}`, `{apiVersion: v1, kind: Secret, metadata: {name: b}}`
+	broken := `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {c: d}}, spec: {containers: [{name: c, image: i}]}}}}`
+	if _, _, err := c.apply(kube.ApplyOptions{}, a, b, broken); err == nil {
+		t.Fatal("a Deployment that does not select its own pods is accepted")
+	}
+	c.reconnect()
+	if r := c.mustApply(a); len(r.Orphans) != 1 || r.Orphans[0].Resource != "secret/b" {
+		t.Errorf("orphans are %v", r.Orphans)
+	}
+}
+
+func TestTwoAtOnce(t *testing.T) {
+	c := newCluster(t)
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i := range errs {
+		o := objects(t, everyKind)
+		wg.Go(func() {
+			_, errs[i] = c.Apply(c.ctx, c.set, o, kube.ApplyOptions{}, event.SinkFunc(func(event.Event) {}))
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	c.reconnect()
+	c.mustApply(everyKind)
+	if len(c.writes()) > 0 {
+		t.Errorf("afterwards wrote:\n%s", strings.Join(c.writes(), "\n"))
+	}
+}
+
+func TestNamespaceThatIsGoing(t *testing.T) {
+	c := newCluster(t)
+	const held = `{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.org/never]}}`
+	c.mustApply(held)
+	namespace := object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: `+c.namespace+`}}`)
+	err := c.Delete(c.ctx, kube.Set{}, []kube.Object{namespace}, kube.DeleteOptions{Deadline: time.Second}, c)
+	if err == nil || !strings.Contains(err.Error(), "namespace/"+c.namespace) {
+		t.Errorf("deleting it: %v", err)
+	}
+	_, _, err = c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: ConfigMap, metadata: {name: new}}`)
+	if err == nil || !strings.Contains(err.Error(), "the namespace is being deleted") {
+		t.Errorf("applying into it: %v", err)
+	}
+	u := c.get(configMaps, "held")
+	u.SetFinalizers(nil)
+	c.update(u)
+}
+
+func TestServerThatDoesNotAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := `{apiVersion: v1, kind: Config, current-context: box, clusters: [{name: c, cluster: {server: "https://` + l.Addr().String() + `"}}], contexts: [{name: box, context: {cluster: c}}]}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := kube.Connect(kube.Options{Kubeconfig: []string{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	_, err = c.LocalRegistry(t.Context())
+	t.Logf("after %s: %v", time.Since(start), err)
+	var unreachable *kube.UnreachableError
+	if !errors.As(err, &unreachable) {
+		t.Errorf("got %v", err)
+	}
+}
