@@ -31,6 +31,7 @@ var suite struct {
 	davit      string // the binary under test
 	root       string // the repository
 	cache      string // XDG_CACHE_HOME of all runs: one carried BuildKit for all
+	gocache    string // Go's own, or the hooks would compile the standard library anew
 	kubeconfig string
 	client     *kubernetes.Clientset
 }
@@ -60,6 +61,11 @@ func setUp(m *testing.M) (int, error) {
 	if suite.root, err = filepath.Abs("../.."); err != nil {
 		return 1, err
 	}
+	gocache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return 1, fmt.Errorf("asking go for its cache: %w", err)
+	}
+	suite.gocache = strings.TrimSpace(string(gocache))
 	dir, err := os.MkdirTemp("", "davit-e2e")
 	if err != nil {
 		return 1, err
@@ -105,16 +111,17 @@ type project struct {
 func newProject(t *testing.T, example string) *project {
 	t.Helper()
 	p := &project{t: t, dir: filepath.Join(t.TempDir(), filepath.Base(example))}
-	copyTree(t, filepath.Join(suite.root, "examples", example), p.dir)
-	p.git("init", "--quiet")
-	p.git("add", ".")
-	p.git("commit", "--quiet", "-m", "first")
 	ns, err := suite.client.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.namespace = ns.Name
+	copyTree(t, filepath.Join(suite.root, "examples", example), p.dir)
+	p.write("page/which.txt", p.namespace) // no other test has these inputs: the registry's cache would find its image
+	p.git("init", "--quiet")
+	p.git("add", ".")
+	p.git("commit", "--quiet", "-m", "first")
 	t.Cleanup(func() {
 		if err := suite.client.CoreV1().Namespaces().Delete(context.Background(), p.namespace, metav1.DeleteOptions{}); err != nil {
 			t.Errorf("deleting namespace %s: %v", p.namespace, err)
@@ -232,7 +239,7 @@ func (p *project) start(args ...string) *running {
 	r := &running{t: p.t, cmd: exec.CommandContext(ctx, suite.davit, args...), stdout: &output{}, stderr: &output{}, began: time.Now()}
 	r.cmd.Dir = p.dir
 	r.cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig, "XDG_CACHE_HOME="+suite.cache,
-		"SKAFFOLD_NAMESPACE="+p.namespace, "DOCKER_HOST=", "BUILDKIT_HOST=")
+		"GOCACHE="+suite.gocache, "SKAFFOLD_NAMESPACE="+p.namespace, "DOCKER_HOST=", "BUILDKIT_HOST=")
 	r.cmd.Env = append(r.cmd.Env, p.env...)
 	r.cmd.Stdout, r.cmd.Stderr = r.stdout, r.stderr
 	if err := r.cmd.Start(); err != nil {
