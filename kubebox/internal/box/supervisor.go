@@ -41,7 +41,34 @@ func (b Box) Supervise(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	go keepHost(ctx, c, log)
 	return supervise.New(components, environment(), b.Logs(), b.statusFile(), log).Run(ctx)
+}
+
+// keepHost puts back what others may take from the box while it runs: a firewall
+// that is loaded anew has none of its rules.
+func keepHost(ctx context.Context, c Config, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(15 * time.Second):
+		}
+		if err := openHost(c); err != nil {
+			log.Error("cannot keep the network in order", "cause", err)
+		}
+	}
+}
+
+// openHost makes the network of the box. It may be called again.
+func openHost(c Config) error {
+	if err := host.ForwardPackets(); err != nil {
+		return err
+	}
+	if err := host.RaiseBridge(c.Pods, c.Services); err != nil {
+		return err
+	}
+	return host.OpenFirewall(c.Pods, c.APIPort)
 }
 
 // environment of everything in the box: nothing of what the caller of kubebox up

@@ -72,9 +72,7 @@ func (b Box) start() (Config, error) {
 		b.makeFolders,
 		func() error { return writeJSON(b.configFile(), 0o644, c) },
 		func() error { return b.writeFiles(c) },
-		host.ForwardPackets,
-		func() error { return host.RaiseBridge(c.Pods, c.Services) },
-		func() error { return host.OpenFirewall(c.Pods, c.APIPort) },
+		func() error { return openHost(c) },
 		b.startSupervisor,
 	} {
 		if err := step(); err != nil {

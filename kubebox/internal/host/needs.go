@@ -20,13 +20,8 @@ var needs = []struct{ program, pkg string }{
 	{"containerd-shim-runc-v2", "containerd"},
 	{"ctr", "containerd"},
 	{"runc", "runc"},
-	{"iptables-save", "iptables"},
-	{"conntrack", "conntrack"},
-	{"ethtool", "ethtool"},
-	{"socat", "socat"},
-	{"ip", "iproute2"},
+	{"iptables-restore", "iptables"},
 	{"mount", "mount"},
-	{"nsenter", "util-linux"},
 }
 
 // MinimumSpace is the disk space in bytes below which a box is not started.
@@ -51,10 +46,10 @@ func Check(dir string) error {
 		}
 	}
 	if _, err := Plugins(); err != nil {
-		miss("the CNI plugin bridge", "containernetworking-plugins")
+		miss("the CNI plugins", "containernetworking-plugins")
 	}
 	if len(programs) > 0 {
-		return fmt.Errorf("missing on this machine: %s: install with kubebox/deps.sh or apt-get install -y --no-install-recommends %s",
+		return fmt.Errorf("missing on this machine: %s: install them with kubebox/deps.sh or with apt-get install -y --no-install-recommends %s",
 			strings.Join(programs, ", "), strings.Join(packages, " "))
 	}
 	return checkSpace(dir)

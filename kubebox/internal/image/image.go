@@ -15,11 +15,12 @@ import (
 )
 
 // File is a file of an image: its absolute path without the leading slash, its
-// permission bits and its content.
+// permission bits and its content; or, if Link is set, a symbolic link to that.
 type File struct {
 	Path    string
 	Mode    int64
 	Content []byte
+	Link    string
 }
 
 // Image is a single-platform image: its manifest, and the blobs it names.
@@ -94,11 +95,11 @@ func (i *Image) WriteArchive(to io.Writer, ref string) error {
 		return fmt.Errorf("cannot write the image's index: %w", err)
 	}
 	files := []File{
-		{v1.ImageLayoutFile, 0o644, []byte(`{"imageLayoutVersion":"` + v1.ImageLayoutVersion + `"}`)},
-		{v1.ImageIndexFile, 0o644, index},
+		{Path: v1.ImageLayoutFile, Mode: 0o644, Content: []byte(`{"imageLayoutVersion":"` + v1.ImageLayoutVersion + `"}`)},
+		{Path: v1.ImageIndexFile, Mode: 0o644, Content: index},
 	}
 	for d, blob := range i.Blobs {
-		files = append(files, File{"blobs/" + d.Algorithm().String() + "/" + d.Encoded(), 0o644, blob})
+		files = append(files, File{Path: "blobs/" + d.Algorithm().String() + "/" + d.Encoded(), Mode: 0o644, Content: blob})
 	}
 	w := tar.NewWriter(to)
 	for _, f := range files {
@@ -111,6 +112,9 @@ func (i *Image) WriteArchive(to io.Writer, ref string) error {
 
 func writeFile(w *tar.Writer, f File) error {
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: f.Path, Mode: f.Mode, Size: int64(len(f.Content))}
+	if f.Link != "" {
+		header.Typeflag, header.Linkname, header.Mode = tar.TypeSymlink, f.Link, 0o777
+	}
 	if err := w.WriteHeader(header); err != nil {
 		return fmt.Errorf("cannot write %s into the image: %w", f.Path, err)
 	}

@@ -26,7 +26,7 @@ func Pause(arch string) (*Image, error) {
 	default:
 		return nil, fmt.Errorf("kubebox knows no pause program for %s, only for amd64 and arm64", arch)
 	}
-	return New(v1.ImageConfig{Entrypoint: []string{"/pause"}}, File{"pause", 0o755, executable(machine, code)})
+	return New(v1.ImageConfig{Entrypoint: []string{"/pause"}}, File{Path: "pause", Mode: 0o755, Content: executable(machine, code)})
 }
 
 // ignored is the kernel's struct sigaction with the handler SIG_IGN.
