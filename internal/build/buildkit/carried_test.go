@@ -80,6 +80,9 @@ func TestDaemonKilledInMidStep(t *testing.T) {
 		t.Error("a build whose daemon was killed succeeded")
 	}
 	waitFor(t, func() bool { return !stepRuns("1000.25") })
+	if left, err := filepath.Glob("/run/runc/*"); err != nil || len(left) > 0 {
+		t.Errorf("runc's folder holds %v (%v)", left, err)
+	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		t.Fatal(err)

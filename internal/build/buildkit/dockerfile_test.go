@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -134,6 +135,17 @@ func TestAgainGivesTheSameDigest(t *testing.T) {
 	r.Spec = func() build.Docker { d := r.Spec.(build.Docker); d.NoCache = true; return d }()
 	if fresh, _ := mustBuild(t, newCarried(shared.carried), r); fresh == first {
 		t.Error("noCache gave the same image")
+	}
+}
+
+func TestSourceDateEpoch(t *testing.T) {
+	r := request(t, withShell(t, "FROM shell\nRUN echo same > /file\n", nil), func(_ *build.Request, d *build.Docker) {
+		d.BuildArgs = map[string]string{"SOURCE_DATE_EPOCH": "1700000000"}
+	})
+	first, _ := mustBuild(t, newCarried(shared.carried), r)
+	time.Sleep(time.Second) // times in layers are whole seconds
+	if elsewhere, _ := mustBuild(t, newCarried(ownDaemon(t)), r); elsewhere != first {
+		t.Errorf("another daemon makes %v of what was %v", elsewhere, first)
 	}
 }
 

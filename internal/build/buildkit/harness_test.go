@@ -33,8 +33,13 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == serveCommand {
-		if err := buildkitd.Main(context.Background(), os.Args[2:]); err != nil {
+	commands := map[string]func(args []string) error{
+		serveCommand:     func(args []string) error { return buildkitd.Main(context.Background(), args) },
+		asUserCommand:    asUser,
+		userBuildCommand: userBuild,
+	}
+	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
+		if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -172,6 +172,8 @@ func pushExport(r build.Request, insecure bool) client.ExportEntry {
 		"name":              r.Ref,
 		"push":              "true",
 		"registry.insecure": strconv.FormatBool(insecure),
+		// Holds when the build argument SOURCE_DATE_EPOCH is set: no file in a layer is younger then.
+		"rewrite-timestamp": "true",
 	}}
 }
 

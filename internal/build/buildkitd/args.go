@@ -19,6 +19,8 @@ type Options struct {
 	Dir     string        // socket, log, locks and state, laid out as package carried says
 	Idle    time.Duration // stop after this long without a connection
 	Version string        // this davit's version, for davits that connect
+	// unmapped is set when the process is in a user namespace that has no ids yet.
+	unmapped bool
 }
 
 // parse reads the flags that package carried gives.
@@ -29,9 +31,11 @@ func parse(args []string) (Options, error) {
 	flags.StringVar(&o.Dir, "dir", "", "folder of socket, log and state")
 	flags.DurationVar(&o.Idle, "idle", carried.DefaultIdle, "stop after this long without a connection")
 	flags.StringVar(&o.Version, "version", "", "version of this davit")
+	rootless := flags.String("rootless", "", "wait or mapped: root in a user namespace only")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
+	o.unmapped = *rootless == "wait"
 	if o.Dir == "" || flags.NArg() > 0 {
 		return o, fmt.Errorf("the carried BuildKit is started by davit itself: want --dir DIR, have %q", args)
 	}

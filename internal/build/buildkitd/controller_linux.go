@@ -33,18 +33,19 @@ import (
 	"github.com/moby/buildkit/worker"
 	"github.com/moby/buildkit/worker/base"
 	"github.com/moby/buildkit/worker/runc"
+	"github.com/moby/sys/userns"
 	"github.com/sirupsen/logrus"
 	bolt "go.etcd.io/bbolt"
 	"go.opentelemetry.io/otel/metric/noop"
 )
 
 // newController puts BuildKit's parts together over the state in root.
-func newController(ctx context.Context, root, version string, hosts docker.RegistryHosts) (*control.Controller, error) {
+func newController(ctx context.Context, root string, o Options, hosts docker.RegistryHosts) (*control.Controller, error) {
 	sessions, err := session.NewManager()
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWorker(ctx, root, version, hosts)
+	w, err := newWorker(ctx, root, o, hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -98,10 +99,10 @@ func newController(ctx context.Context, root, version string, hosts docker.Regis
 	})
 }
 
-// newWorker makes the worker that runs build steps by runc, in the host's network: another one would need CNI plugins and a
+// newWorker makes the worker that runs build steps by runc, in a user namespace without cgroups, and always in the host's network: another one would need CNI plugins and a
 // bridge on the machine.
-func newWorker(ctx context.Context, root, version string, hosts docker.RegistryHosts) (*base.Worker, error) {
-	opt, err := runc.NewWorkerOpt(root, snapshotter(root), false, oci.ProcessSandbox, nil, nil,
+func newWorker(ctx context.Context, root string, o Options, hosts docker.RegistryHosts) (*base.Worker, error) {
+	opt, err := runc.NewWorkerOpt(root, snapshotter(root), userns.RunningInUserNS(), oci.ProcessSandbox, nil, nil,
 		netproviders.Opt{Mode: "host"}, nil, "", "", false, nil, "", "", nil)
 	if err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func newWorker(ctx context.Context, root, version string, hosts docker.RegistryH
 	}
 	opt.BuildkitVersion = client.BuildkitVersion{
 		Package:           "github.com/davit-dev/davit",
-		Version:           version,
+		Version:           o.Version,
 		DockerfileVersion: dockerfileversion.Version(),
 	}
 	return base.NewWorker(ctx, opt)

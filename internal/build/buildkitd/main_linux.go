@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
+	"github.com/moby/sys/userns"
 	"golang.org/x/sys/unix"
 
 	"github.com/davit-dev/davit/internal/build/carried"
@@ -23,10 +26,13 @@ func Main(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if o.unmapped {
+		return becomeRoot()
+	}
 	ready := os.NewFile(carried.ReadyFD, "ready")
 	unix.CloseOnExec(carried.ReadyFD)
 	if os.Getpid() == 1 {
-		err = initProcess(ready)
+		err = initProcess(o, ready)
 	} else {
 		err = Serve(ctx, o, func() error {
 			_, err := ready.WriteString(carried.Ready)
@@ -40,15 +46,37 @@ func Main(ctx context.Context, args []string) error {
 	return err
 }
 
+// becomeRoot waits until the process's user namespace has ids and starts the program anew: only then the kernel gives it
+// the namespace's capabilities.
+func becomeRoot() error {
+	mapped := os.NewFile(carried.MappedFD, "mapped")
+	if _, err := io.ReadAll(mapped); err != nil {
+		return fmt.Errorf("waiting for the user namespace: %w", err)
+	}
+	if err := mapped.Close(); err != nil {
+		return err
+	}
+	args := slices.Clone(os.Args)
+	for i, arg := range args {
+		if arg == carried.Rootless {
+			args[i] = carried.RootlessMapped
+		}
+	}
+	return os.NewSyscallError("exec", unix.Exec("/proc/self/exe", args, os.Environ()))
+}
+
 // initProcess gives the namespaces their own mounts, runs the daemon and ends with it; the kernel then ends whatever else
 // runs in the process namespace.
-func initProcess(ready *os.File) error {
+func initProcess(o Options, ready *os.File) error {
 	// Mounts of the host appear here, ours do not appear there.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("separating mounts from the host's: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mounting /proc of the daemon's process namespace: %w", err)
+	}
+	if err := mountRuncState(o.Dir); err != nil {
+		return err
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
@@ -69,6 +97,21 @@ func initProcess(ready *os.File) error {
 		}
 	}()
 	return reapUntil(cmd.Process.Pid)
+}
+
+// mountRuncState gives runc memory for what it knows of running steps, so that nothing of it stays when all are killed.
+func mountRuncState(dir string) error {
+	state := "/run/runc"
+	if userns.RunningInUserNS() {
+		state = carried.RuncPath(dir)
+	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return fmt.Errorf("making runc's folder: %w", err)
+	}
+	if err := unix.Mount("tmpfs", state, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700,size=64m"); err != nil {
+		return fmt.Errorf("mounting runc's folder %s: %w", state, err)
+	}
+	return nil
 }
 
 // reapUntil collects dead processes until it has collected pid.

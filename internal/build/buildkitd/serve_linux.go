@@ -45,7 +45,7 @@ func Serve(ctx context.Context, o Options, ready func() error) error {
 		return err
 	}
 	registries := newRegistries()
-	controller, err := newController(ctx, state, o.Version, registries.hosts)
+	controller, err := newController(ctx, state, o, registries.hosts)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", state, err)
 	}

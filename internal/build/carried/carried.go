@@ -42,6 +42,7 @@ func SocketPath(dir string) string    { return filepath.Join(dir, "buildkitd.soc
 func LogPath(dir string) string       { return filepath.Join(dir, "buildkitd.log") }
 func StatePath(dir string) string     { return filepath.Join(dir, "state") }
 func VersionPath(dir string) string   { return filepath.Join(dir, "version") }
+func RuncPath(dir string) string      { return filepath.Join(dir, "run") } // runc's state when not root
 func UseLockPath(dir string) string   { return filepath.Join(dir, "use.lock") }
 func StateLockPath(dir string) string { return filepath.Join(dir, "state.lock") }
 func startLockPath(dir string) string { return filepath.Join(dir, "start.lock") }

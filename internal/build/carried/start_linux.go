@@ -170,7 +170,11 @@ func (d *Daemon) start(ctx context.Context, o Options) error {
 	cmd.ExtraFiles = []*os.File{readyW}
 	// Namespaces of its own: whatever way the daemon ends, the kernel ends the build steps that it left and drops their mounts.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
-	err = cmd.Start()
+	if rootless() {
+		err = startRootless(ctx, o.Dir, cmd)
+	} else {
+		err = cmd.Start()
+	}
 	readyW.Close()
 	if err != nil {
 		return &UnavailableError{
@@ -201,10 +205,9 @@ func (d *Daemon) start(ctx context.Context, o Options) error {
 
 // Possible says why the daemon cannot run here, as an *UnavailableError, or returns nil. It looks at the user and at PATH.
 func Possible(o Options) error {
-	if uid := os.Geteuid(); uid != 0 {
-		return &UnavailableError{
-			Reason: fmt.Sprintf("it needs root, this is user %d", uid),
-			Hint:   "run davit as root",
+	if rootless() {
+		if err := rootlessPossible(o.Env); err != nil {
+			return err
 		}
 	}
 	if !onPath("runc", o.Env) && !onPath("buildkit-runc", o.Env) {
