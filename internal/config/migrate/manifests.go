@@ -97,7 +97,7 @@ func helmIntoManifests(p *Pass, pipeline *yaml.Node) {
 	}
 	p.moveOverridePatches(helm)
 	for _, r := range releases(pipeline) {
-		overridesIntoTemplates(r)
+		p.overridesIntoTemplates(r)
 	}
 	render := ynode.Mapping(helm)
 	for _, key := range []string{"flags", "releases"} {
@@ -110,8 +110,11 @@ func helmIntoManifests(p *Pass, pipeline *yaml.Node) {
 }
 
 // overridesIntoTemplates replaces a release's artifactOverrides and imageStrategy by setValueTemplates.
-func overridesIntoTemplates(release *yaml.Node) {
+func (p *Pass) overridesIntoTemplates(release *yaml.Node) {
 	overrides, strategy := ynode.Take(release, "artifactOverrides"), ynode.Take(release, "imageStrategy")
+	if !ynode.IsNull(overrides) && overrides.Kind != yaml.MappingNode {
+		p.fail(overrides, "deploy.helm.releases.artifactOverrides", `write "value: image" pairs`, "artifactOverrides must map helm values to images")
+	}
 	convention := ynode.Get(strategy, "helm")
 	templates := ynode.Get(release, "setValueTemplates")
 	set := func(key, value string, at *yaml.Node) {
@@ -122,7 +125,7 @@ func overridesIntoTemplates(release *yaml.Node) {
 		ynode.Set(templates, key, ynode.String(value, at))
 	}
 	flatten(overrides, "", func(key string, image *yaml.Node) {
-		for _, v := range overrideTemplates(model.Text(image), convention) {
+		for _, v := range overrideTemplates(model.Printed(image), convention) {
 			set(key+v.suffix, v.template, image)
 		}
 	})

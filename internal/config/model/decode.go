@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -188,6 +189,11 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.SequenceNode {
 		d.fail(n, path, `write each item on its own line after "- "`, "%s must be a list", path)
 		return
+	}
+	// An empty entry counts only where it can be nil; elsewhere it is as if it were not written. It leaves the
+	// tree too, so that places in the model and in the tree stay the same.
+	if k := v.Type().Elem().Kind(); k == reflect.String || k == reflect.Struct || k == reflect.Int || k == reflect.Bool {
+		n.Content = slices.DeleteFunc(n.Content, ynode.IsNull)
 	}
 	items := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {

@@ -46,12 +46,12 @@ func (m FlatMap) flatten(n *yaml.Node, prefix string) {
 			m.flatten(item, fmt.Sprintf("%s[%d]", prefix, i))
 		}
 	default:
-		m[prefix] = printed(n)
+		m[prefix] = Printed(n)
 	}
 }
 
-// printed gives a scalar as Go prints its value.
-func printed(n *yaml.Node) string {
+// Printed gives a scalar as Go prints its value, null as <nil>: what a FlatMap holds.
+func Printed(n *yaml.Node) string {
 	if n.ShortTag() == "!!str" {
 		return n.Value
 	}

@@ -136,7 +136,10 @@ func (c *checker) scalar(n *yaml.Node, k Kind, path string) {
 	tag := n.ShortTag()
 	switch k.Of {
 	case "int":
-		if tag != "!!int" && !wholeFloat(n) {
+		if tag == "!!float" && !wholeFloat(n) {
+			cause := fmt.Sprintf("%s is a whole number: what follows the point of %s is dropped", path, n.Value)
+			c.warnings = append(c.warnings, c.src.At(n.Line, n.Column, path, cause, "write a whole number"))
+		} else if tag != "!!int" && tag != "!!float" {
 			c.add(n, path, "", "%s must be a whole number, not %q", path, n.Value)
 		}
 	case "bool":
