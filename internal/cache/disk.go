@@ -84,8 +84,7 @@ func (d disk) entryFile(k inputs.Key) string {
 }
 
 func (d disk) lastFile(identity string) string {
-	sum := sha256.Sum256([]byte(identity))
-	return filepath.Join(d.folder, "last", hex.EncodeToString(sum[:]))
+	return filepath.Join(d.folder, "last", hexSum(identity))
 }
 
 func (d disk) entry(k inputs.Key) (Entry, bool) {

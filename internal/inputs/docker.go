@@ -28,7 +28,8 @@ type Docker struct {
 	// Contexts are named build contexts: a name to "docker-image://ref@digest" or an absolute folder.
 	Contexts map[string]string
 
-	// Required are the required artifacts: alias to a reference with a digest. They are build arguments as well.
+	// Required are the required artifacts: alias to a reference with a digest, or, for one that is only in the Docker Engine, its image id or whatever
+	// else is another when its content is. They are build arguments as well.
 	Required map[string]string
 
 	// Secrets are the ids of build secrets, SSH the id of a forwarded agent; their values never count.
@@ -179,11 +180,13 @@ func (r *Reader) readDockerfile(ctx context.Context, d Docker, content []byte, p
 	for name, value := range d.BuildArgs {
 		args[name] = value
 	}
+	unpushed := map[string]bool{}
 	for alias, ref := range d.Required {
 		args[alias] = ref
+		unpushed[ref] = !strings.Contains(ref, "@")
 	}
 	df := &dockerfile{
-		name: d.Dockerfile, args: args, contexts: d.Contexts, platform: platform, base: r.base,
+		name: d.Dockerfile, args: args, contexts: d.Contexts, unpushed: unpushed, platform: platform, base: r.base,
 		reads: reads{local: map[string][]read{}, images: map[string]string{}, remotes: map[string]bool{}},
 	}
 	if err := df.parse(content); err != nil {

@@ -30,6 +30,7 @@ type dockerfile struct {
 	global   environment // platform arguments and those before the first FROM
 	args     map[string]string
 	contexts map[string]string
+	unpushed map[string]bool // required artifacts that no registry has
 	platform string
 	base     func(ctx context.Context, ref, platform string) (BaseImage, error)
 
@@ -399,7 +400,7 @@ func (d *dockerfile) image(ctx context.Context, name string) (BaseImage, error) 
 		return BaseImage{}, nil
 	}
 	var image BaseImage
-	if d.base != nil {
+	if d.base != nil && !d.unpushed[name] {
 		var err error
 		if image, err = d.base(ctx, name, d.platform); err != nil {
 			return BaseImage{}, fmt.Errorf("base image %s: %w", name, err)
