@@ -18,6 +18,7 @@ import (
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -27,7 +28,7 @@ type Options struct {
 	Now    func() time.Time
 	Sink   event.Sink
 
-	Transport http.RoundTripper // http.DefaultTransport when nil
+	Transport http.RoundTripper // remote.DefaultTransport when nil
 	Keychain  authn.Keychain    // anonymous when nil
 	Insecure  []string          // registries to talk to in plain HTTP, beside those on loopback
 
@@ -68,9 +69,6 @@ type Hit struct {
 	NeedsTag bool   // the image is there, but not under the reference's tag: see Retag
 
 	Why []string // when not found: short phrases
-
-	// Products are what hooks of the artifact left in its context when it was last built. Also see Last.
-	Products []inputs.Product
 }
 
 // Cache is both places. It is safe for concurrent use, in one process and several.
@@ -83,7 +81,7 @@ type Cache struct {
 // New returns a Cache. Nothing is read or written yet.
 func New(o Options) *Cache {
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport
+		o.Transport = remote.DefaultTransport
 	}
 	if o.Keychain == nil {
 		o.Keychain = authn.NewMultiKeychain()
@@ -133,13 +131,10 @@ func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
 	if hit.Found {
 		return hit
 	}
-	last, ok := c.disk.last(q.identity())
-	switch {
-	case !ok:
+	if last, ok := c.disk.lastManifest(q.identity()); ok {
+		hit.Why = inputs.Why(last, q.Manifest)
+	} else {
 		hit.Why = []string{inputs.NoEntry}
-	default:
-		hit.Products = last.Products
-		hit.Why = inputs.Why(last.Manifest, q.Manifest)
 	}
 	if len(hit.Why) == 0 && gone {
 		hit.Why = []string{"the image is gone from the " + map[bool]string{true: InRegistry, false: InEngine}[q.Push]}
@@ -173,7 +168,10 @@ func lookupRegistry(remote *batch, q Query, e Entry) (hit Hit, gone bool) {
 		if tagged == known {
 			return found(known, false), false
 		}
-		if is, err := remote.head(repository(q.Ref) + "@" + known); err != nil || is == known {
+		switch is, err := remote.head(repository(q.Ref) + "@" + known); {
+		case err != nil:
+			return found(known, false), false
+		case is == known:
 			return found(known, true), false
 		}
 		gone = true
@@ -252,11 +250,16 @@ func (c *Cache) remember(b Built) error {
 		return err
 	}
 	identity := Query{Image: b.Image, Identity: b.Identity}.identity()
-	return c.disk.putLast(Last{Identity: identity, Image: b.Image, Key: b.Key, When: now, Manifest: b.Manifest, Products: b.Products})
+	return c.disk.putLast(Last{Identity: identity, Image: b.Image, Key: b.Key, When: now, Products: b.Products}, b.Manifest)
 }
 
-// Last is what an artifact was last made of on this machine; false when that is not known.
+// Last is what is known on this machine of the last build of an artifact, if anything is.
 func (c *Cache) Last(identity string) (Last, bool) { return c.disk.last(identity) }
+
+// Manifest is what an artifact was last made of, if that is known on this machine.
+func (c *Cache) Manifest(identity string) (inputs.Manifest, bool) {
+	return c.disk.lastManifest(identity)
+}
 
 // Tag puts a tag on an image that is in the registry already.
 type Tag struct {

@@ -35,13 +35,12 @@ type Place struct {
 	Digest string `json:"digest"`
 }
 
-// Last is what an artifact was last made of.
+// Last is what is known of the last build of an artifact. Its manifest is kept beside it: see Cache.Manifest.
 type Last struct {
 	Identity string           `json:"identity"`
 	Image    string           `json:"image"`
 	Key      inputs.Key       `json:"key"`
 	When     time.Time        `json:"when"`
-	Manifest inputs.Manifest  `json:"manifest"`
 	Products []inputs.Product `json:"products,omitempty"`
 }
 
@@ -105,32 +104,45 @@ func (d disk) last(identity string) (Last, bool) {
 	return l, true
 }
 
-func (d disk) putLast(l Last) error { return d.write(d.lastFile(l.Identity), l) }
+// lastManifest reads more than last does, which is called for every artifact of every run.
+func (d disk) lastManifest(identity string) (inputs.Manifest, bool) {
+	var l Last
+	var m inputs.Manifest
+	if !d.read(d.lastFile(identity), &l, &m) || l.Identity != identity {
+		return inputs.Manifest{}, false
+	}
+	return m, true
+}
+
+func (d disk) putLast(l Last, m inputs.Manifest) error { return d.write(d.lastFile(l.Identity), l, m) }
 
 // header begins each file: it is followed by the SHA-256 of what comes after the line, in hexadecimal digits.
 const header = "davit cache 1 "
 
 const headerLength = len(header) + 2*sha256.Size + 1
 
-func (d disk) write(file string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
+// write writes JSON values, a line each.
+func (d disk) write(file string, values ...any) error {
+	var body bytes.Buffer
+	for _, v := range values {
+		if err := json.NewEncoder(&body).Encode(v); err != nil {
+			return err
+		}
 	}
-	sum := sha256.Sum256(body)
-	return inputs.ReplaceFile(file, slices.Concat([]byte(header), []byte(hex.EncodeToString(sum[:])), []byte("\n"), body))
+	sum := sha256.Sum256(body.Bytes())
+	return inputs.ReplaceFile(file, slices.Concat([]byte(header), []byte(hex.EncodeToString(sum[:])), []byte("\n"), body.Bytes()))
 }
 
 var errDamaged = errors.New("it is damaged")
 
-// read reads a file into v. One that is damaged is set aside with a warning and counts as missing.
-func (d disk) read(file string, v any) bool {
+// read reads a file's first lines into values. One that is damaged is set aside with a warning and counts as missing.
+func (d disk) read(file string, values ...any) bool {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
 	if err == nil {
-		err = decode(data, v)
+		err = decode(data, values)
 	}
 	if err == nil {
 		return true
@@ -147,7 +159,7 @@ func (d disk) read(file string, v any) bool {
 
 const damagedSuffix = ".damaged"
 
-func decode(data []byte, v any) error {
+func decode(data []byte, values []any) error {
 	if len(data) < headerLength || !bytes.HasPrefix(data, []byte(header)) || data[headerLength-1] != '\n' {
 		return errDamaged
 	}
@@ -156,7 +168,14 @@ func decode(data []byte, v any) error {
 	if string(data[len(header):headerLength-1]) != hex.EncodeToString(sum[:]) {
 		return errDamaged
 	}
-	return json.Unmarshal(body, v)
+	for _, v := range values {
+		line, rest, _ := bytes.Cut(body, []byte("\n"))
+		if json.Unmarshal(line, v) != nil {
+			return errDamaged // or written by another version
+		}
+		body = rest
+	}
+	return nil
 }
 
 // List returns all entries on disk, the newest first.
