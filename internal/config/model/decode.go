@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -105,9 +106,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 }
 
 func (d *decoder) port(n *yaml.Node, v reflect.Value) {
-	var p IntOrString
-	if n.ShortTag() != "!!int" || n.Decode(&p.Int) != nil {
-		p.Name = Text(n)
+	text := Text(n)
+	p := IntOrString{Name: text}
+	if number, err := strconv.Atoi(text); err == nil {
+		p = IntOrString{Int: number}
 	}
 	v.Set(reflect.ValueOf(p))
 }
