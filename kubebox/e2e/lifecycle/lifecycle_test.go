@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,23 +124,41 @@ func TestDownLeavesNothing(t *testing.T) {
 	same(t, before)
 }
 
-func TestUpAgainChangesNothing(t *testing.T) {
+// These break one box in turn, and each leaves it whole.
+func TestBox(t *testing.T) {
 	up(t)
 	n := busy(t)
-	supervisor, pod := read(t).Supervisor, identity(t, n)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, boxtest.Namespace)
+	}{
+		{"up again changes nothing", upAgain},
+		{"a component that dies is started again", componentsDie},
+		{"pods talk whatever the firewall does", firewallForgets},
+		{"up goes on after the supervisor crashed", supervisorCrashes},
+		{"there is no second box", secondBox},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			pod := identity(t, n)
+			test.run(t, n)
+			n.Await(t, "condition=Ready", "pod/busy")
+			n.Kubectl(t, "exec", "busy", "--", "cat", "/keys/file")
+			if again := identity(t, n); again != pod {
+				t.Errorf("the pod was %s and is %s", pod, again)
+			}
+		})
+	}
+}
+
+func upAgain(t *testing.T, _ boxtest.Namespace) {
+	supervisor := read(t).Supervisor
 	kubebox.Run(t, "up")
 	if again := read(t).Supervisor; again != supervisor {
 		t.Errorf("the supervisor was process %d and is %d after a second up", supervisor, again)
 	}
-	if again := identity(t, n); again != pod {
-		t.Errorf("the pod was %s and is %s after a second up", pod, again)
-	}
 }
 
-func TestComponentThatDiesIsStartedAgain(t *testing.T) {
-	up(t)
-	n := busy(t)
-	pod := identity(t, n)
+func componentsDie(t *testing.T, _ boxtest.Namespace) {
 	for _, victim := range read(t).Components {
 		if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
 			t.Fatalf("%s: %v", victim.Name, err)
@@ -154,25 +173,45 @@ func TestComponentThatDiesIsStartedAgain(t *testing.T) {
 		return nil
 	})
 	healthy(t)
-	if again := identity(t, n); again != pod {
-		t.Errorf("the pod was %s and is %s", pod, again)
-	}
-	n.Kubectl(t, "exec", "busy", "--", "cat", "/keys/file")
 }
 
-func TestUpAfterTheSupervisorCrashed(t *testing.T) {
-	up(t)
-	n := busy(t)
-	pod := identity(t, n)
+func supervisorCrashes(t *testing.T, _ boxtest.Namespace) {
 	crash(t)
 	if s := read(t); s.Supervisor != 0 || !strings.Contains(s.Trouble, "kubebox up") {
 		t.Errorf("status of a crashed box is %+v; want it to name kubebox up", s)
 	}
 	kubebox.Run(t, "up")
-	n.Await(t, "condition=Ready", "pod/busy")
-	if again := identity(t, n); again != pod {
-		t.Errorf("the pod was %s and is %s", pod, again)
+}
+
+func secondBox(t *testing.T, _ boxtest.Namespace) {
+	other := t.TempDir()
+	refuse(t, exec.Command(kubebox.Binary, "up", "--state-dir", other+"/state", "--run-dir", other+"/run"),
+		"/var/lib/kubebox", "kubebox down")
+}
+
+// A Docker Engine drops all packets that it does not know, and a firewall that is loaded anew knows none.
+func firewallForgets(t *testing.T, n boxtest.Namespace) {
+	policy := "ACCEPT"
+	if strings.HasPrefix(strings.Join(lines(t, "iptables", "-S", "FORWARD"), "\n"), "-P FORWARD DROP") {
+		policy = "DROP"
 	}
+	lines(t, "iptables", "-P", "FORWARD", "DROP")
+	defer lines(t, "iptables", "-P", "FORWARD", policy)
+	lines(t, "iptables", "-D", "FORWARD", "-j", "KUBEBOX-FORWARD")
+	n.Kubectl(t, "run", "server", "--image="+image(t), "--expose", "--port=8080", "--command", "--", "httpd", "-f", "-p", "8080")
+	n.Await(t, "condition=Ready", "pod/server")
+	boxtest.Eventually(t, func() error {
+		_, err := n.TryKubectl("exec", "busy", "--", "sh", "-c", "nc -w 5 server 8080 </dev/null")
+		return err
+	})
+	boxtest.Eventually(t, func() error {
+		for _, rule := range rules(t) {
+			if strings.HasPrefix(rule, "-A FORWARD") && strings.Contains(rule, "KUBEBOX-FORWARD") {
+				return nil
+			}
+		}
+		return fmt.Errorf("the rules that let pods talk have not come back")
+	})
 }
 
 func TestDownAfterTheSupervisorCrashed(t *testing.T) {
@@ -251,33 +290,6 @@ func TestTakenPortsAreReplaced(t *testing.T) {
 	}
 	n := busy(t) // pulled from the registry at its other port
 	n.Kubectl(t, "exec", "busy", "--", "nslookup", "kubernetes.default.svc.cluster.local")
-}
-
-// A Docker Engine drops all packets that it does not know, and a firewall that is loaded anew knows none.
-func TestPodsTalkWhateverTheFirewallDoes(t *testing.T) {
-	up(t)
-	n := busy(t)
-	policy := "ACCEPT"
-	if strings.HasPrefix(strings.Join(lines(t, "iptables", "-S", "FORWARD"), "\n"), "-P FORWARD DROP") {
-		policy = "DROP"
-	}
-	lines(t, "iptables", "-P", "FORWARD", "DROP")
-	defer lines(t, "iptables", "-P", "FORWARD", policy)
-	lines(t, "iptables", "-D", "FORWARD", "-j", "KUBEBOX-FORWARD")
-	n.Kubectl(t, "run", "server", "--image="+image(t), "--expose", "--port=8080", "--command", "--", "httpd", "-f", "-p", "8080")
-	n.Await(t, "condition=Ready", "pod/server")
-	boxtest.Eventually(t, func() error {
-		_, err := n.TryKubectl("exec", "busy", "--", "nc", "-z", "server", "8080")
-		return err
-	})
-	boxtest.Eventually(t, func() error {
-		for _, rule := range rules(t) {
-			if strings.HasPrefix(rule, "-A FORWARD") && strings.Contains(rule, "KUBEBOX-FORWARD") {
-				return nil
-			}
-		}
-		return fmt.Errorf("the rules that let pods talk have not come back")
-	})
 }
 
 func image(t *testing.T) string {

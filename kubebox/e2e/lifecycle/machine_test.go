@@ -11,41 +11,36 @@ import (
 	"time"
 )
 
-// machine is what a box may change on the machine, each thing as lines that can be compared.
+// machine is what a box makes on the machine, each thing as lines that can be compared.
 type machine map[string][]string
 
-// look returns how the machine is. What other programs on it do is left out.
+// traces are words one of which is in whatever a box leaves on a machine.
+var traces = []string{"kube", "KUBE", "CNI-", "cni", "coredns", "etcd --", "registry --dir", "/pause", "sleep 123456"}
+
+// look returns what on the machine a box could have made.
 func look(t *testing.T) machine {
 	t.Helper()
 	m := machine{
-		"mounts":   lines(t, "cat", "/proc/self/mounts"),
-		"links":    lines(t, "sh", "-c", "ls /sys/class/net"),
-		"routes":   lines(t, "cat", "/proc/net/route"),
-		"netns":    lines(t, "sh", "-c", "ls /run/netns 2>/dev/null || true"),
-		"firewall": rules(t),
-	}
-	for _, cgroup := range subfolders(t, "/sys/fs/cgroup") {
-		if strings.Contains(cgroup, "kube") {
-			m["cgroups"] = append(m["cgroups"], cgroup)
-		}
-	}
-	for _, process := range lines(t, "ps", "-e", "-o", "args=") {
-		for _, ours := range []string{"kube", "etcd", "containerd", "coredns", "registry --dir", "/pause", "sleep 123456"} {
-			if strings.HasPrefix(filepath.Base(strings.Fields(process)[0]), ours) || strings.HasPrefix(process, ours) {
-				m["processes"] = append(m["processes"], process)
-				break
-			}
-		}
+		"processes": lines(t, "ps", "-e", "-o", "args="),
+		"mounts":    lines(t, "cat", "/proc/self/mounts"),
+		"links":     lines(t, "ls", "/sys/class/net"),
+		"routes":    lines(t, "cat", "/proc/net/route"),
+		"cgroups":   folders(t, "/sys/fs/cgroup"),
+		"firewall":  rules(t),
 	}
 	for _, folder := range []string{
-		"/var/lib/kubebox", "/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/run/kubebox",
-		"/run/containerd", "/etc/cni", "/etc/kubernetes", "/opt/containerd", "/opt/cni", "/tmp/hostpath_pv", "/usr/libexec/kubernetes",
+		"/var/lib/kubebox", "/var/lib/kubelet", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/run/kubebox", "/run/netns",
+		"/etc/cni", "/etc/kubernetes", "/opt/containerd", "/opt/cni", "/tmp/hostpath_pv", "/usr/libexec/kubernetes",
 	} {
-		for _, path := range subfolders(t, folder) {
-			if !strings.HasPrefix(path, "/var/lib/kubebox") || path != "/var/lib/kubebox" && !strings.HasPrefix(path, "/var/lib/kubebox/registry") {
-				m["files"] = append(m["files"], path)
-			}
-		}
+		m["files"] = append(m["files"], folders(t, folder)...)
+	}
+	for what := range m {
+		m[what] = slices.DeleteFunc(m[what], func(line string) bool {
+			// The registry's images and the test itself stay.
+			return strings.HasPrefix(line, "/var/lib/kubebox/registry") || line == "/var/lib/kubebox" ||
+				what == "processes" && strings.Contains(line, "e2e") ||
+				what != "files" && !slices.ContainsFunc(traces, func(trace string) bool { return strings.Contains(line, trace) })
+		})
 	}
 	return m
 }
@@ -76,22 +71,23 @@ func lines(t *testing.T, name string, args ...string) []string {
 	return all
 }
 
-func subfolders(t *testing.T, root string) []string {
+// folders returns the folder and all below it.
+func folders(t *testing.T, root string) []string {
 	t.Helper()
-	var folders []string
+	var found []string
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if os.IsNotExist(err) {
 			return nil
 		}
 		if err == nil && entry.IsDir() {
-			folders = append(folders, path)
+			found = append(found, path)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return folders
+	return found
 }
 
 // same fails the test unless the machine is as it was. The kernel takes network

@@ -74,10 +74,3 @@ func TestRefusesWithoutSpace(t *testing.T) {
 		`mount -t tmpfs -o size=16m none /mnt && exec "$0" up --state-dir /mnt/kubebox`, kubebox.Binary),
 		"16 MiB are free in /mnt", "make room")
 }
-
-func TestRefusesASecondBox(t *testing.T) {
-	up(t)
-	other := t.TempDir()
-	refuse(t, exec.Command(kubebox.Binary, "up", "--state-dir", other+"/state", "--run-dir", other+"/run"),
-		"/var/lib/kubebox", "kubebox down")
-}

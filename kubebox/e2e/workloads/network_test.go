@@ -50,7 +50,7 @@ func TestPodReachesTheAPIServer(t *testing.T) {
 	n := namespace(t)
 	n.Apply(t, deployment("client", 1, pod(idle, "")))
 	n.Kubectl(t, "rollout", "status", "deployment/client", "--timeout=2m")
-	n.Kubectl(t, "exec", "deployment/client", "--", "nc", "-z", "kubernetes.default", "443")
+	n.Kubectl(t, "exec", "deployment/client", "--", "sh", "-c", "nc -w 5 kubernetes.default 443 </dev/null")
 }
 
 func TestHostPortAndNodePortAreOpenOnLoopback(t *testing.T) {

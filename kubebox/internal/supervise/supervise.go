@@ -32,7 +32,7 @@ type Component struct {
 const (
 	firstPause = time.Second      // before a component is started again
 	longPause  = 30 * time.Second // the longest pause, and how long a component must have run to be trusted again
-	stopGrace  = 3 * time.Second  // between being asked to stop and being killed
+	stopGrace  = time.Second      // between being asked to stop and being killed
 	logLimit   = 32 << 20         // bytes of a log before it is cut
 )
 
