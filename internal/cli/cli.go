@@ -166,8 +166,9 @@ func newRoot(w World) *cobra.Command {
 Kubernetes, waits, and proves that what runs is what was built. It is a drop-in for 'skaffold run' and needs no
 Docker daemon, kubectl, helm or kustomize. Every flag can be given as an environment variable: --default-repo is
 SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		SuggestionsMinimumDistance: 2,
+		SilenceErrors:              true,
+		SilenceUsage:               true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return fromEnvironment(w, cmd.Flags())
 		},

@@ -120,7 +120,7 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 			o.Context = c.Model.Deploy.KubeContext
 		}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		s.project = projectName(ctx, s.world)
 		return nil
@@ -130,7 +130,7 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 		if s.kube, err = kube.Connect(o); err != nil {
 			return err
 		}
-		registry, err := s.kube.LocalRegistry(ctx)
+		registry, err := s.kube.LocalRegistry(groupCtx)
 		if s.options.Repo.Repo == "" {
 			s.options.Repo.Repo = registry
 		}

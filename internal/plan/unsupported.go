@@ -34,7 +34,7 @@ func Supported(configs []*config.Config) error {
 			{m.Manifests.Validate != nil, "validate", []any{"manifests", "validate"}},
 			{len(m.Manifests.Hooks.Before)+len(m.Manifests.Hooks.After) > 0, "hooks around rendering", []any{"manifests", "hooks"}},
 			{m.Deploy.Docker != nil, "deployments to a Docker Engine", []any{"deploy", "docker"}},
-			{m.Deploy.Helm != nil, "helm", []any{"deploy", "helm"}},
+			{m.Deploy.Helm != nil && m.Manifests.Helm == nil, "helm", []any{"deploy", "helm"}},
 			{m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
 			{m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},
 			{len(kubectl.RemoteManifests) > 0, "remote manifests", []any{"deploy", "kubectl", "remoteManifests"}},
