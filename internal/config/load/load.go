@@ -242,7 +242,11 @@ func (l *loader) prepare(r request, d *Document, index int) (*config.Config, err
 		Explain:     l.Debug,
 	})
 	if err != nil {
-		e := d.at(err.Error(), "", "profiles")
+		path := []any{"profiles"}
+		if a, ok := errors.AsType[*profile.ActivationError](err); ok {
+			path = append(path, a.Index, "activation")
+		}
+		e := d.at(err.Error(), "", path...)
 		e.Err = err
 		return nil, e
 	}
@@ -343,11 +347,11 @@ func (l *loader) read(ctx context.Context, file string) ([]*Document, error) {
 	if docs, ok := l.files[file]; ok {
 		return docs, nil
 	}
-	text, err := l.text(ctx, file)
+	text, name, err := l.text(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	docs, err := Parse(l.table, &diag.Source{File: l.shown(file), Text: text})
+	docs, err := Parse(l.table, &diag.Source{File: l.shown(name), Text: text})
 	if err != nil {
 		return nil, err
 	}
@@ -363,24 +367,26 @@ func (l *loader) shown(file string) string {
 	return file
 }
 
-func (l *loader) text(ctx context.Context, file string) ([]byte, error) {
+// text reads a file, and tells its name: skaffold.yml where it stood in for skaffold.yaml.
+func (l *loader) text(ctx context.Context, file string) (text []byte, name string, err error) {
 	switch {
 	case file == "-":
 		if l.Stdin == nil {
-			return nil, errors.New("reading the configuration from standard input: there is none")
+			return nil, file, errors.New("reading the configuration from standard input: there is none")
 		}
-		text, err := io.ReadAll(l.Stdin)
-		if err != nil {
-			return nil, fmt.Errorf("reading the configuration from standard input: %w", err)
+		if text, err = io.ReadAll(l.Stdin); err != nil {
+			err = fmt.Errorf("reading the configuration from standard input: %w", err)
 		}
-		return text, nil
+		return text, file, err
 	case isURL(file):
-		return l.download(ctx, file)
+		text, err = l.download(ctx, file)
+		return text, file, err
 	}
-	text, err := os.ReadFile(file)
+	text, err = os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && filepath.Base(file) == "skaffold.yaml" {
-		if other, e := os.ReadFile(filepath.Join(filepath.Dir(file), "skaffold.yml")); e == nil {
-			return other, nil
+		other := filepath.Join(filepath.Dir(file), "skaffold.yml")
+		if text, e := os.ReadFile(other); e == nil {
+			return text, other, nil
 		}
 	}
 	if err != nil {
@@ -388,9 +394,9 @@ func (l *loader) text(ctx context.Context, file string) ([]byte, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			cause, next = "there is no such configuration file", "name it with -f, or go to the folder it is in"
 		}
-		return nil, &diag.Error{Position: diag.Position{File: l.shown(file)}, Cause: cause, Next: next, Err: err}
+		err = &diag.Error{Position: diag.Position{File: l.shown(file)}, Cause: cause, Next: next, Err: err}
 	}
-	return text, nil
+	return text, file, err
 }
 
 // reason leaves the path out of a file error, where it was just said.

@@ -29,10 +29,10 @@ type Facts struct {
 // profile off. byContext are those that were activated by the kube context.
 func Active(profiles []model.Profile, named []string, facts Facts) (active, byContext []string, err error) {
 	if facts.Auto {
-		for _, p := range profiles {
+		for i, p := range profiles {
 			on, contextual, err := facts.activated(p)
 			if err != nil {
-				return nil, nil, fmt.Errorf("profile %q: %w", p.Name, err)
+				return nil, nil, &ActivationError{Index: i, Name: p.Name, Err: err}
 			}
 			if on {
 				active = append(active, p.Name)
@@ -54,6 +54,19 @@ func Active(profiles []model.Profile, named []string, facts Facts) (active, byCo
 	}
 	return active, byContext, nil
 }
+
+// ActivationError says which profile's activation could not be decided.
+type ActivationError struct {
+	// Index is the profile's place in the config.
+	Index int
+	Name  string
+	Err   error
+}
+
+func (e *ActivationError) Error() string { return fmt.Sprintf("profile %q: %v", e.Name, e.Err) }
+
+// Unwrap gives the reason.
+func (e *ActivationError) Unwrap() error { return e.Err }
 
 // activated reports whether a profile activates itself: by any of its conditions, or by all of them
 // where the profile asks for that.

@@ -45,11 +45,11 @@ func checkImageName(image string) (cause, next string) {
 		return "it carries a tag", leave
 	}
 	parts := strings.Split(name, "/")
-	if first := parts[0]; len(parts) > 1 && (strings.ContainsAny(first, ".:") || first == "localhost") {
-		if !validHost(first) {
-			return fmt.Sprintf("%q is not a registry", first), "write registry/path/name"
-		}
+	if len(parts) > 1 && validHost(parts[0]) {
 		parts = parts[1:]
+	}
+	if len(strings.Join(parts, "/")) > 255 {
+		return "it is longer than 255 letters", "choose a shorter one"
 	}
 	for _, p := range parts {
 		if !validComponent(p) {

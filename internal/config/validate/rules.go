@@ -99,6 +99,13 @@ func (r *rules) builderFits(a *model.Artifact, at []any) {
 
 func (r *rules) build() {
 	b := r.c.Model.Build
+	if custom, ok := b.TagPolicy.Tagger.(*model.CustomTemplate); ok {
+		for i, component := range custom.Components {
+			if component.Tagger == nil {
+				r.add(fmt.Sprintf("component %q names no tag policy", component.Name), "add gitCommit, dateTime, envTemplate, sha256 or inputDigest", "build", "tagPolicy", "customTemplate", "components", i)
+			}
+		}
+	}
 	_, sha := b.TagPolicy.Tagger.(*model.Sha256)
 	if local, ok := b.Environment.(*model.LocalBuild); ok && local.TryImportMissing && sha {
 		r.add("build.tagPolicy.sha256 tags everything with latest, so tryImportMissing would take any old image", "choose another tag policy, or remove tryImportMissing", "build", "tagPolicy", "sha256")
@@ -162,6 +169,9 @@ func uniqueNames(configs []*config.Config) diag.List {
 			once(actions, c, "custom actions", a.Name, "customActions", i, "name")
 			if a.ExecutionMode.Local != nil && a.ExecutionMode.KubernetesCluster != nil {
 				errs = append(errs, c.Error(fmt.Sprintf("custom action %q has two execution modes", a.Name), "remove local or kubernetesCluster", "customActions", i, "executionMode"))
+			}
+			if len(a.Containers) == 0 {
+				errs = append(errs, c.Error(fmt.Sprintf("custom action %q has no containers", a.Name), "give it at least one", "customActions", i, "containers"))
 			}
 			for j, part := range a.Containers {
 				once(parts, c, "containers of custom actions", part.Name, "customActions", i, "containers", j, "name")

@@ -15,7 +15,10 @@ import (
 // structure checks what the model's tags say: required fields, and fields that exclude each other.
 func structure(c *config.Config) diag.List {
 	w := walker{c: c}
-	w.value(reflect.ValueOf(c.Model).Elem(), nil)
+	// Profiles that are not active may be as incomplete as they like.
+	m := *c.Model
+	m.Profiles = nil
+	w.value(reflect.ValueOf(&m).Elem(), nil)
 	if c.Model.Kind == "" {
 		w.errs = append(w.errs, c.Error("required field kind is missing", "add kind: Config", "kind"))
 	}
@@ -41,6 +44,10 @@ func (w *walker) value(v reflect.Value, path []any) {
 		w.object(v, path)
 	case reflect.Slice:
 		for i := range v.Len() {
+			if item := v.Index(i); item.Kind() == reflect.Pointer && item.IsNil() {
+				w.errs = append(w.errs, w.c.Error("this entry is empty", "fill it or remove it", extend(path, i)...))
+				continue
+			}
 			w.value(v.Index(i), extend(path, i))
 		}
 	}
