@@ -200,7 +200,8 @@ func (b Box) broken() error {
 	}
 	for _, state := range status.Components {
 		if state.Phase == supervise.BackOff && state.Restarts >= 4 {
-			return fmt.Errorf("%s does not stay up (%s); its last lines are:\n%s", state.Name, state.LastExit, b.tail(state.Name, 10))
+			return fmt.Errorf("%s does not stay up (%s); if its log does not help, begin anew with kubebox down and up; its last lines are:\n%s",
+				state.Name, state.LastExit, b.tail(state.Name, 10))
 		}
 	}
 	return nil
