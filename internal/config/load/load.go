@@ -101,6 +101,8 @@ func Load(ctx context.Context, o Options) ([]*config.Config, error) {
 	if err := l.unknownProfiles(); err != nil {
 		return nil, err
 	}
+	last := configs[len(configs)-1]
+	last.Warnings = append(last.Warnings, l.circles...)
 	if o.ViewOnly {
 		return configs, nil
 	}
@@ -121,10 +123,14 @@ type loader struct {
 	named map[string]string
 	// profiles are the names of all profiles seen.
 	profiles []string
-	// visiting are the configs whose requirements are being followed, for naming cycles.
-	visiting []string
+	// visiting are the configs whose requirements are being followed, for naming circles.
+	visiting []visit
+	circles  diag.List
 	remotes  map[string]remote
 }
+
+// visit is a config whose requirements are being followed.
+type visit struct{ key, name string }
 
 // request asks for the configs of one file.
 type request struct {
@@ -205,11 +211,14 @@ func (l *loader) document(ctx context.Context, r request, d *Document, index int
 	if err != nil {
 		return nil, err
 	}
-	visited, err := l.visited(r, d, c, index, wanted)
+	key := fmt.Sprintf("%s:%d:%t", r.file, index, wanted)
+	visited, err := l.visited(key, d, c)
 	if visited || err != nil {
 		return nil, err
 	}
+	l.visiting = append(l.visiting, visit{key, cmp.Or(name, fmt.Sprintf("%s[%d]", l.shown(r.file), index))})
 	configs, err := l.required(ctx, r, d, c, wanted)
+	l.visiting = l.visiting[:len(l.visiting)-1]
 	if err != nil {
 		return nil, err
 	}
@@ -219,15 +228,22 @@ func (l *loader) document(ctx context.Context, r request, d *Document, index int
 	return configs, nil
 }
 
-// visited reports a config that was loaded before; it must have been with the same profiles.
-func (l *loader) visited(r request, d *Document, c *config.Config, index int, wanted bool) (bool, error) {
-	key := fmt.Sprintf("%s:%d:%t", r.file, index, wanted)
+// visited reports a config that was loaded before; it must have been with the same profiles. One that is
+// being loaded closes a circle, which the reference allows and is worth a warning.
+func (l *loader) visited(key string, d *Document, c *config.Config) (bool, error) {
 	profiles := slices.Sorted(slices.Values(c.Profiles))
 	with := strings.Join(profiles, ",")
 	before, found := l.applied[key]
 	l.applied[key] = with
 	if found && before != with {
 		return true, d.at(fmt.Sprintf("this config is required twice with different profiles: %s and %s", quoted(strings.Split(before, ",")), quoted(profiles)), "activate the same profiles in every activeProfiles that names it", "metadata", "name")
+	}
+	if at := slices.IndexFunc(l.visiting, func(v visit) bool { return v.key == key }); at >= 0 {
+		var names []string
+		for _, v := range append(slices.Clone(l.visiting[at:]), l.visiting[at]) {
+			names = append(names, v.name)
+		}
+		l.circles = append(l.circles, d.at("configs require each other in a circle: "+strings.Join(names, " -> "), "remove one of these requirements: their order is not certain", "requires"))
 	}
 	return found, nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // project writes files into a new folder and gives options that load its skaffold.yaml.
-func project(t *testing.T, files map[string]string) load.Options {
+func project(t testing.TB, files map[string]string) load.Options {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
