@@ -22,9 +22,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options are what a Cache needs from outside. Folder, Now and Sink are required.
+// Options are what a Cache needs from outside. Now and Sink are required.
 type Options struct {
-	Folder string // made when it is missing
+	Folder string // made when it is missing; empty: nothing is kept on disk
 	Now    func() time.Time
 	Sink   event.Sink
 
@@ -34,7 +34,7 @@ type Options struct {
 
 	Engine Engine // nil where there is no Docker Engine
 
-	Timeout     time.Duration // for a registry's answer; 3 s when 0
+	Timeout     time.Duration // for a registry's answer to a look-up; 3 s when 0; five times that to store something
 	Concurrency int           // of requests; 16 when 0
 }
 
@@ -92,7 +92,7 @@ func New(o Options) *Cache {
 	if o.Concurrency == 0 {
 		o.Concurrency = 16
 	}
-	return &Cache{o: o, disk: disk{folder: o.Folder, sink: o.Sink}, registry: newRegistries(o)}
+	return &Cache{o: o, disk: disk{folder: o.Folder, sink: o.Sink, failed: new(sync.Once)}, registry: newRegistries(o)}
 }
 
 // Lookup answers queries, in their order. It writes nothing, and an error is only that of ctx.

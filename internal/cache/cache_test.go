@@ -144,6 +144,39 @@ func TestBuildOnceForEveryone(t *testing.T) {
 	}
 }
 
+func TestImagesOfSeveralPlatforms(t *testing.T) {
+	w := newWorld(t)
+	m := manifest("1")
+	q := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/a/b/web:v1", Push: true}
+	index, err := random.Index(64, 1, 2)
+	if err == nil {
+		err = remote.WriteIndex(w.tag(q.Ref), index)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.cache(t.TempDir()).Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, Digest: digest.String(), Pushed: true}})
+	if hit := w.lookup(w.cache(t.TempDir()), q); !hit.Found || hit.Digest != digest.String() {
+		t.Errorf("got %+v, warnings %q", hit, w.warnings)
+	}
+}
+
+func TestNowhereToKeepAnything(t *testing.T) {
+	w := newWorld(t)
+	c, m := w.cache(""), manifest("1")
+	c.Remember(Built{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1", ImageID: "sha256:id"})
+	if hit := w.lookup(c, Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true}); hit.Found || len(w.warnings) > 0 {
+		t.Errorf("got %+v, warnings %q", hit, w.warnings)
+	}
+	if p, err := c.Prune(t.Context(), 0); err != nil || p.Entries != 0 {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
 func TestImageThatIsGoneIsBuiltAgain(t *testing.T) {
 	w := newWorld(t)
 	c, m := w.cache(t.TempDir()), manifest("1")

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
@@ -74,8 +75,9 @@ func (e Entry) with(b Built, now time.Time) Entry {
 // so that several processes may read and write at once, a process may be killed at any moment and the disk may fill, and what is read is either
 // right or known to be damaged.
 type disk struct {
-	folder string
+	folder string // empty: nothing is kept
 	sink   event.Sink
+	failed *sync.Once // to say it once that files cannot be read
 }
 
 func (d disk) entryFile(k inputs.Key) string {
@@ -123,6 +125,9 @@ const headerLength = len(header) + 2*sha256.Size + 1
 
 // write writes JSON values, a line each.
 func (d disk) write(file string, values ...any) error {
+	if d.folder == "" {
+		return nil
+	}
 	var body bytes.Buffer
 	for _, v := range values {
 		if err := json.NewEncoder(&body).Encode(v); err != nil {
@@ -137,21 +142,25 @@ var errDamaged = errors.New("it is damaged")
 
 // read reads a file's first lines into values. One that is damaged is set aside with a warning and counts as missing.
 func (d disk) read(file string, values ...any) bool {
-	data, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if d.folder == "" {
 		return false
 	}
-	if err == nil {
-		err = decode(data, values)
+	data, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	case err != nil:
+		d.failed.Do(func() {
+			d.sink.Emit(event.Warning{Message: "the cache on this machine cannot be read: " + err.Error()})
+		})
+		return false
 	}
-	if err == nil {
+	if err = decode(data, values); err == nil {
 		return true
 	}
 	message := fmt.Sprintf("the cache file %s cannot be used: %v", file, err)
-	if errors.Is(err, errDamaged) {
-		if os.Rename(file, file+damagedSuffix) == nil {
-			message += " (set aside as " + filepath.Base(file) + damagedSuffix + ")"
-		}
+	if os.Rename(file, file+damagedSuffix) == nil {
+		message += " (set aside as " + filepath.Base(file) + damagedSuffix + ")"
 	}
 	d.sink.Emit(event.Warning{Message: message})
 	return false
@@ -210,6 +219,9 @@ func (c *Cache) Lasts(ctx context.Context) ([]Last, error) {
 
 // each calls f for each file of a part of the cache.
 func (d disk) each(ctx context.Context, part string, f func(file string)) error {
+	if d.folder == "" {
+		return nil
+	}
 	err := filepath.WalkDir(filepath.Join(d.folder, part), func(file string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && !strings.Contains(e.Name(), ".") {
 			f(file)
@@ -235,6 +247,9 @@ type Pruned struct {
 // to the registry's own retention.
 func (c *Cache) Prune(ctx context.Context, olderThan time.Duration) (Pruned, error) {
 	var p Pruned
+	if c.disk.folder == "" {
+		return p, nil
+	}
 	limit := c.o.Now().Add(-olderThan)
 	err := filepath.WalkDir(c.disk.folder, func(file string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/inputs"
@@ -52,6 +53,7 @@ type session struct {
 	o        Options
 	registry name.Registry
 	scopes   []string
+	timeout  time.Duration
 	ctx      context.Context // ends when the registry is given up
 	cancel   context.CancelCauseFunc
 	failed   sync.Once // to say it once
@@ -66,9 +68,9 @@ var errUnreachable = errors.New("the registry does not answer")
 
 // open prepares a batch for references. Nothing is sent yet.
 func (r *registries) open(ctx context.Context, refs []string, push bool) *batch {
-	scope := transport.PullScope
+	scope, timeout := transport.PullScope, r.o.Timeout
 	if push {
-		scope = transport.PushScope
+		scope, timeout = transport.PushScope, 5*r.o.Timeout
 	}
 	b := &batch{registries: r, sessions: map[string]*session{}}
 	for _, ref := range refs {
@@ -79,7 +81,7 @@ func (r *registries) open(ctx context.Context, refs []string, push bool) *batch 
 		repo := parsed.Context()
 		s := b.sessions[repo.RegistryStr()]
 		if s == nil {
-			s = &session{o: r.o, registry: repo.Registry}
+			s = &session{o: r.o, registry: repo.Registry, timeout: timeout}
 			s.ctx, s.cancel = context.WithCancelCause(ctx)
 			b.sessions[repo.RegistryStr()] = s
 		}
@@ -177,7 +179,7 @@ func (b *batch) putKey(digest, ref string, k inputs.Key) {
 // options are those of one exchange, which ends with the time-out and when the registry is given up.
 func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
 	s.connect.Do(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+		ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
 		defer cancel()
 		auth, err := authn.Resolve(ctx, s.o.Keychain, s.registry)
 		if err == nil {
@@ -193,7 +195,7 @@ func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
 	if s.ctx.Err() != nil {
 		return nil, nil, context.Cause(s.ctx)
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
 	return []remote.Option{remote.WithTransport(s.transport), remote.WithContext(ctx)}, cancel, nil
 }
 

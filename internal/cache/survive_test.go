@@ -15,12 +15,19 @@ import (
 	"github.com/davit-dev/davit/internal/inputs"
 )
 
-// The test binary run with this variable records builds in the folder it names, until it is killed.
-const recordForever = "DAVIT_TEST_RECORD_FOREVER"
+// The test binary run with one of these variables records builds in the folder it names: until it is killed, or twice on a full disk.
+const (
+	recordForever = "DAVIT_TEST_RECORD_FOREVER"
+	recordOnFull  = "DAVIT_TEST_RECORD_ON_FULL"
+)
 
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(recordForever); folder != "" {
 		recordUntilKilled(folder)
+	}
+	if folder := os.Getenv(recordOnFull); folder != "" {
+		recordOnFullDisk(folder)
+		return
 	}
 	os.Exit(m.Run())
 }
@@ -90,25 +97,25 @@ func TestCacheSurvivesKills(t *testing.T) {
 }
 
 // A full disk is a file size limit here, which fails in the same place of the same call.
+func recordOnFullDisk(folder string) {
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: 100}); err != nil {
+		panic(err)
+	}
+	c := New(Options{Folder: folder, Now: time.Now, Sink: event.SinkFunc(func(e event.Event) { fmt.Println(e.(event.Warning).Message) })})
+	c.Remember(numbered(0, 1))
+	c.Remember(numbered(0, 2))
+}
+
 func TestCacheOnAFullDisk(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
 	c := w.cache(folder)
 	c.Remember(numbered(0, 1))
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100, Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	c.Remember(numbered(0, 1))
-	c.Remember(numbered(0, 2))
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if len(w.warnings) != 2 || !strings.Contains(w.warnings[0], "is not remembered on this machine") {
-		t.Errorf("warnings: %q", w.warnings)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), recordOnFull+"="+folder)
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "is not remembered on this machine") != 2 {
+		t.Errorf("%v: %s", err, out)
 	}
 	if e, ok := c.disk.entry(numbered(0, 1).Key); !ok || e.digestIn("reg.io/web0") != numbered(0, 1).Digest {
 		t.Errorf("what was recorded before is gone: %+v", e)
@@ -116,7 +123,7 @@ func TestCacheOnAFullDisk(t *testing.T) {
 	if e, ok := c.disk.entry(numbered(0, 2).Key); ok {
 		t.Errorf("what could not be recorded is there: %+v", e)
 	}
-	err := filepath.WalkDir(folder, func(file string, _ fs.DirEntry, err error) error {
+	err = filepath.WalkDir(folder, func(file string, _ fs.DirEntry, err error) error {
 		if strings.Contains(file, inputs.TempPattern) {
 			t.Errorf("left behind: %s", file)
 		}

@@ -55,10 +55,14 @@ type stat struct {
 }
 
 // OpenIndex reads the index of a workspace (any text that names it; an absolute path does) from folder. One that is damaged is set aside with
-// a warning, and an empty one returned; so is one for a folder that cannot be read.
+// a warning, and an empty one returned; so is one for a folder that cannot be read. Without a folder, nothing is kept.
 func OpenIndex(folder, workspace string, now func() time.Time, sink event.Sink) *Index {
 	name := sha256.Sum256([]byte(workspace))
-	x := &Index{path: filepath.Join(folder, hex.EncodeToString(name[:16])), now: now, fresh: map[string]indexEntry{}}
+	x := &Index{now: now, fresh: map[string]indexEntry{}}
+	if folder == "" {
+		return x
+	}
+	x.path = filepath.Join(folder, hex.EncodeToString(name[:16]))
 	data, err := os.ReadFile(x.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return x
@@ -150,7 +154,7 @@ func hashFile(path string) (sum Sum, before stat, trusted bool, err error) {
 func (x *Index) Save() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !x.dirty {
+	if !x.dirty || x.path == "" {
 		return nil
 	}
 	merged := make(map[string]indexEntry, len(x.known)+len(x.fresh))

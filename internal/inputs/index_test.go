@@ -152,12 +152,19 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// The test binary run with this variable saves indexes in the folder it names, until it is killed.
-const saveForever = "DAVIT_TEST_SAVE_FOREVER"
+// The test binary run with one of these variables saves indexes in the folder it names: until it is killed, or once on a full disk.
+const (
+	saveForever = "DAVIT_TEST_SAVE_FOREVER"
+	saveOnFull  = "DAVIT_TEST_SAVE_ON_FULL"
+)
 
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(saveForever); folder != "" {
 		saveUntilKilled(folder)
+	}
+	if folder := os.Getenv(saveOnFull); folder != "" {
+		saveOnFullDisk(folder)
+		return
 	}
 	os.Exit(m.Run())
 }
@@ -211,6 +218,17 @@ func TestIndexSurvivesKills(t *testing.T) {
 }
 
 // A full disk is a file size limit here, which fails in the same place of the same call.
+func saveOnFullDisk(folder string) {
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4096, Max: 4096}); err != nil {
+		panic(err)
+	}
+	x := OpenIndex(folder, "w", time.Now, event.SinkFunc(func(e event.Event) { panic(e) }))
+	for i := range 1000 {
+		x.remember(fmt.Sprint("file", i), indexEntry{day: x.today()})
+	}
+	fmt.Print(x.Save())
+}
+
 func TestIndexOnAFullDisk(t *testing.T) {
 	folder := t.TempDir()
 	later := func() time.Time { return time.Now().Add(time.Minute) }
@@ -219,23 +237,10 @@ func TestIndexOnAFullDisk(t *testing.T) {
 	if err := x.Save(); err != nil {
 		t.Fatal(err)
 	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4096, Max: limit.Max}); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-			t.Error(err)
-		}
-	}()
-	for i := range 1000 {
-		x.remember(fmt.Sprint("file", i), indexEntry{day: x.today()})
-	}
-	if err := x.Save(); err == nil || !strings.Contains(err.Error(), "saving the index of file hashes") {
-		t.Errorf("got %v", err)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), saveOnFull+"="+folder)
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "saving the index of file hashes") {
+		t.Errorf("%v: %s", err, out)
 	}
 	again := OpenIndex(folder, "w", later, noWarnings(t))
 	if _, ok := again.known["first"]; !ok || len(again.known) != 1 {

@@ -241,9 +241,10 @@ func (c *collector) walk(dir string, st ignoreState, f filter, below, exclude ig
 		c.add(nil, err)
 		return
 	}
+	// What is gone by the time it is looked at was never there.
 	entries, err := os.ReadDir(c.abs(dir))
 	if err != nil {
-		c.add(nil, err)
+		c.add(nil, ignoreMissing(err))
 		return
 	}
 	files := make([]File, 0, len(entries))
@@ -261,24 +262,27 @@ func (c *collector) walk(dir string, st ignoreState, f filter, below, exclude ig
 		case e.IsDir() && v.enter:
 			c.fork(func() { c.walk(rel, v.ignore, f, v.below, v.exclude) })
 		case !e.IsDir() && v.take:
-			// A file that is gone by now was never there.
-			info, err := e.Info()
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err == nil && info.Mode().IsRegular() || err == nil && info.Mode()&fs.ModeSymlink != 0 {
-				var one File
-				if one, err = c.file(rel, info); err == nil {
-					files = append(files, one)
-				}
-			}
-			if err != nil {
+			one, counts, err := c.entry(rel, e)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				c.add(nil, err)
 				return
+			}
+			if err == nil && counts {
+				files = append(files, one)
 			}
 		}
 	}
 	c.add(files, nil)
+}
+
+// entry reads one entry of a folder, if it is a file or a symbolic link.
+func (c *collector) entry(rel string, e fs.DirEntry) (f File, counts bool, err error) {
+	info, err := e.Info()
+	if err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+		return f, false, err
+	}
+	f, err = c.file(rel, info)
+	return f, true, err
 }
 
 // verdict is what becomes of one entry of a folder.
