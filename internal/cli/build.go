@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"text/template"
 
 	"github.com/spf13/cobra"
@@ -126,12 +124,5 @@ func (o *buildOptions) write(w World, format *template.Template, images []pipeli
 	if o.fileOutput == "" {
 		return nil
 	}
-	path := o.fileOutput
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(w.Dir, path)
-	}
-	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing the built images: %w", err)
-	}
-	return nil
+	return writeOutput(w, o.fileOutput, text.Bytes())
 }

@@ -79,6 +79,14 @@ func (w World) LookupEnv(name string) (string, bool) {
 	return "", false
 }
 
+// path makes a path of the command line absolute.
+func (w World) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(w.Dir, name)
+}
+
 // usageError is a command line that cannot be understood.
 type usageError struct{ error }
 
@@ -185,7 +193,8 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	root.SetErr(w.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	common.addTo(root.PersistentFlags())
-	root.AddCommand(newRun(w, &common), newBuild(w, &common), newDelete(w, &common), newVersion(w))
+	root.AddCommand(newRun(w, &common), newBuild(w, &common), newDelete(w, &common), newDiagnose(w, &common),
+		newFix(w), newSchema(w), newConfig(w), newVersion(w))
 	return root
 }
 
@@ -221,6 +230,15 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("davit %s takes no argument, but got %q", cmd.Name(), args)}
 	}
 	return nil
+}
+
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError{fmt.Errorf("%s: got %d arguments", cmd.UseLine(), len(args))}
+		}
+		return nil
+	}
 }
 
 func paint(colour bool, code, s string) string {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/davit-dev/davit/internal/config/global"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/plan"
@@ -32,6 +33,9 @@ type configFlags struct {
 	kubeconfig        string
 	namespace         string
 	defaultRepo       string
+	remoteCacheDir    string
+	syncRemoteCache   string
+	settings          string
 }
 
 func (c *configFlags) addTo(f *pflag.FlagSet) {
@@ -42,8 +46,19 @@ func (c *configFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&c.propagateProfiles, "propagate-profiles", true, "activate -p profiles in required configs too")
 	f.StringVar(&c.kubeContext, "kube-context", "", "the kubeconfig's context to use")
 	f.StringVar(&c.kubeconfig, "kubeconfig", "", "the kubeconfig file")
+	f.StringVar(&c.remoteCacheDir, "remote-cache-dir", "", "where configs from elsewhere are kept (default ~/.skaffold/remote-cache)")
+	f.StringVar(&c.syncRemoteCache, "sync-remote-cache", "always", "fetch configs from elsewhere: always, missing or never")
+	f.StringVarP(&c.settings, "config", "c", "", "file of your own settings (default ~/.skaffold/config)")
 	f.StringVarP(&c.namespace, "namespace", "n", "", "namespace of what names none")
 	f.StringVarP(&c.defaultRepo, "default-repo", "d", "", "registry and path for images (default: the registry that the cluster advertises, if any)")
+}
+
+// settingsPath is the file of the user's own settings.
+func (c *configFlags) settingsPath(w World) string {
+	if c.settings != "" {
+		return c.settings
+	}
+	return global.Path(w.Home)
 }
 
 // buildFlags say how images are built.

@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"text/template"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -17,12 +17,16 @@ import (
 	"github.com/davit-dev/davit/internal/build/carried"
 	"github.com/davit-dev/davit/internal/cache"
 	davitconfig "github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/global"
 	"github.com/davit-dev/davit/internal/config/load"
+	"github.com/davit-dev/davit/internal/config/remote"
+	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/tag"
 )
 
 // session is what run, build and delete have in common: the config, the cluster, and the pipeline that works with them.
@@ -48,13 +52,8 @@ type needs struct {
 func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buildFlags, o plan.Options, n needs) (*session, error) {
 	s := &session{world: w, sink: sink, flags: c, options: o}
 	var err error
-	if s.configs, err = s.load(ctx, n); err != nil {
+	if s.configs, err = c.load(ctx, w, sink, n.command, false); err != nil {
 		return nil, err
-	}
-	for _, c := range s.configs {
-		for _, warning := range c.Warnings {
-			sink.Emit(event.Warning{Message: warning.Error()})
-		}
 	}
 	if err := plan.Supported(s.configs); err != nil {
 		return nil, err
@@ -62,86 +61,110 @@ func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buil
 	if err := s.connect(ctx, n); err != nil {
 		return nil, err
 	}
-	s.options.Template = s.template
+	s.options.Templates = template.New(template.Environment{
+		Environ: w.Environ, Now: w.Now,
+		Run: func(name string, args ...string) (string, error) {
+			out, err := tag.Exec(w.Environ)(ctx, w.Dir, name, args...)
+			return string(out), err
+		},
+	})
 	s.pipeline(b)
 	return s, nil
 }
 
-func (s *session) load(ctx context.Context, n needs) ([]*davitconfig.Config, error) {
-	f := s.flags
-	return load.Load(ctx, load.Options{
-		File: f.file, Stdin: s.world.Stdin, Dir: s.world.Dir, Profiles: f.profiles, Modules: f.modules, Command: n.command,
-		NoAutoActivation: !f.autoActivation, NoPropagateProfiles: !f.propagateProfiles, LookupEnv: s.world.LookupEnv,
-		KubeContext: f.kubeContext, Home: s.world.Home,
-		CurrentContext: s.currentContext,
-		Debug:          func(text string) { s.sink.Emit(event.Debug{Message: text}) },
+// load reads the config that the flags name.
+func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, command string, viewOnly bool) ([]*davitconfig.Config, error) {
+	policy, err := remote.ParsePolicy(c.syncRemoteCache)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	dir := c.remoteCacheDir
+	if dir == "" {
+		dir = remote.DefaultDir(w.Home)
+	}
+	configs, err := load.Load(ctx, load.Options{
+		File: c.file, Stdin: w.Stdin, Dir: w.Dir, Profiles: c.profiles, Modules: c.modules, Command: command,
+		NoAutoActivation: !c.autoActivation, NoPropagateProfiles: !c.propagateProfiles, LookupEnv: w.LookupEnv,
+		KubeContext: c.kubeContext, Home: w.Home, ViewOnly: viewOnly,
+		CurrentContext: func() (string, error) {
+			k, err := kube.Connect(c.kubeOptions(w, sink))
+			if err != nil {
+				return "", err
+			}
+			return k.Context(), nil
+		},
+		Debug: func(text string) { sink.Emit(event.Debug{Message: text}) },
+		Remote: &remote.Fetcher{Dir: dir, Policy: policy, RunGit: func(ctx context.Context, dir string, args ...string) ([]byte, error) {
+			return tag.Exec(w.Environ)(ctx, dir, "git", args...)
+		}},
 	})
-}
-
-func (s *session) currentContext() (string, error) {
-	c, err := kube.Connect(s.kubeOptions())
-	if err != nil {
-		return "", err
-	}
-	return c.Context(), nil
-}
-
-// template expands a template of the config over the environment. A variable that is not set is an error.
-func (s *session) template(text string) (string, error) {
-	t, err := template.New("").Option("missingkey=error").Parse(text)
-	if err != nil {
-		return "", err
-	}
-	env := map[string]string{}
-	for _, e := range s.world.Environ {
-		name, value, _ := strings.Cut(e, "=")
-		env[name] = value
-	}
-	var out strings.Builder
-	err = t.Execute(&out, env)
-	return out.String(), err
-}
-
-func (s *session) kubeOptions() kube.Options {
-	return kube.Options{
-		Kubeconfig: kube.KubeconfigPaths(s.flags.kubeconfig, s.world.Getenv("KUBECONFIG"), s.world.Home),
-		Context:    s.flags.kubeContext, Namespace: s.flags.namespace, CacheDir: s.world.CacheDir,
-		UserAgent: "davit/" + s.world.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")",
-		Warnings:  func(text string) { s.sink.Emit(event.Warning{Message: text}) },
-	}
-}
-
-// connect finds the cluster, and asks it for its registry when nothing else says where images go. Without a cluster a command that can do
-// without goes on.
-func (s *session) connect(ctx context.Context, n needs) (err error) {
-	o := s.kubeOptions()
-	for _, c := range s.configs {
-		if o.Context == "" {
-			o.Context = c.Model.Deploy.KubeContext
+	for _, config := range configs {
+		for _, warning := range config.Warnings {
+			sink.Emit(event.Warning{Message: warning.Error()})
 		}
+		if config.Commit != "" {
+			sink.Emit(event.Note{Message: "Config " + config.File + " is of commit " + config.Commit})
+		}
+	}
+	return configs, err
+}
+
+func (c *configFlags) kubeOptions(w World, sink event.Sink) kube.Options {
+	return kube.Options{
+		Kubeconfig: kube.KubeconfigPaths(c.kubeconfig, w.Getenv("KUBECONFIG"), w.Home),
+		Context:    c.kubeContext, Namespace: c.namespace, CacheDir: w.CacheDir,
+		UserAgent: "davit/" + w.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")",
+		Warnings:  func(text string) { sink.Emit(event.Warning{Message: text}) },
+	}
+}
+
+// connect finds the cluster, and asks it for its registry when nothing else says where images go. A command that can do without a cluster goes
+// on without.
+func (s *session) connect(ctx context.Context, n needs) (err error) {
+	o := s.flags.kubeOptions(s.world, s.sink)
+	for _, c := range s.configs {
+		o.Context = cmp.Or(o.Context, c.Model.Deploy.KubeContext)
+	}
+	if s.kube, err = kube.Connect(o); err != nil && n.cluster {
+		return err
+	}
+	if err := s.applySettings(); err != nil {
+		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		s.project = projectName(ctx, s.world)
+		s.project = projectName(groupCtx, s.world)
 		return nil
 	})
-	group.Go(func() error {
-		var err error
-		if s.kube, err = kube.Connect(o); err != nil {
+	if s.kube != nil && (n.cluster || s.options.Repo.Repo == "") {
+		group.Go(func() error {
+			registry, err := s.kube.LocalRegistry(groupCtx)
+			if err != nil && !n.cluster {
+				s.sink.Emit(event.Debug{Message: "the cluster cannot be asked for its registry: " + err.Error()})
+				return nil
+			}
+			s.options.Repo.Repo = cmp.Or(s.options.Repo.Repo, registry)
 			return err
-		}
-		registry, err := s.kube.LocalRegistry(groupCtx)
-		if s.options.Repo.Repo == "" {
-			s.options.Repo.Repo = registry
-		}
-		return err
-	})
-	err = group.Wait()
-	if err != nil && !n.cluster && ctx.Err() == nil {
-		s.sink.Emit(event.Debug{Message: "no cluster to ask for its registry: " + err.Error()})
-		return nil
+		})
 	}
-	return err
+	return group.Wait()
+}
+
+// applySettings takes what the user's own settings say and no flag does.
+func (s *session) applySettings() error {
+	context := s.flags.kubeContext
+	if s.kube != nil {
+		context = s.kube.Context()
+	}
+	file, err := global.Read(s.flags.settingsPath(s.world))
+	if err != nil {
+		return err
+	}
+	settings := file.For(context)
+	s.options.Repo.Repo = cmp.Or(s.options.Repo.Repo, strings.TrimRight(settings.DefaultRepo, "/"))
+	s.options.Repo.MultiLevel = settings.MultiLevelRepo
+	s.options.Insecure = append(s.options.Insecure, settings.InsecureRegistries...)
+	return nil
 }
 
 // projectName asks git what the working folder belongs to. Without git, or outside of a repository, it is the folder's own name.

@@ -30,9 +30,9 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			}
 		}
 		if k := m.Deploy.Kubectl; d.Namespace == "" && k != nil && k.DefaultNamespace != nil {
-			namespace, err := o.Template(*k.DefaultNamespace)
+			namespace, err := o.Templates.Field(c, *k.DefaultNamespace, nil, "deploy", "kubectl", "defaultNamespace")
 			if err != nil {
-				return nil, c.Error(err.Error(), "set the variable or mend the template", "deploy", "kubectl", "defaultNamespace")
+				return nil, err
 			}
 			d.Namespace = namespace
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
 )
@@ -29,7 +30,7 @@ type Options struct {
 	StatusCheck *bool // nil: as the config says
 	Tolerate    bool
 	Mode        string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
-	Template    func(text string) (string, error)
+	Templates   *template.Expander
 }
 
 // Drafts makes the artifacts of all configs. Errors point into the config, all at once.
@@ -70,9 +71,9 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 		return Draft{}, wrong(err.Error(), "use a name such as registry.example.com/team/app", "image")
 	}
 	context := absolute(c.Dir, a.Context)
-	spec, err := dockerSpec(context, docker, o)
+	spec, err := dockerSpec(c, i, context, docker, o)
 	if err != nil {
-		return Draft{}, wrong(err.Error(), "set the variable or mend the template", "docker", "buildArgs")
+		return Draft{}, err
 	}
 	d := Draft{
 		Image: a.Image, Name: o.Repo.Rewrite(name), Spec: spec, Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Dir: c.Dir,
@@ -89,7 +90,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	return d, nil
 }
 
-func dockerSpec(context string, d *model.Docker, o Options) (build.Docker, error) {
+func dockerSpec(c *config.Config, i int, context string, d *model.Docker, o Options) (build.Docker, error) {
 	spec := build.Docker{
 		Context: context, Dockerfile: absolute(context, d.Dockerfile), Target: d.Target, Network: d.Network,
 		AddHosts: d.AddHost, CacheFrom: d.CacheFrom, NoCache: d.NoCache, Pull: d.PullParent, SSH: d.SSH,
@@ -103,9 +104,9 @@ func dockerSpec(context string, d *model.Docker, o Options) (build.Docker, error
 		if text == nil {
 			continue
 		}
-		value, err := o.Template(*text)
+		value, err := o.Templates.Field(c, *text, nil, "build", "artifacts", i, "docker", "buildArgs", name)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("build argument %s: %w", name, err))
+			errs = append(errs, err)
 			continue
 		}
 		spec.BuildArgs[name] = value

@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 	"cmd/davit": {"internal/cli"},
 	"internal/cli": {
 		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/image", "internal/inputs",
-		"internal/kube", "internal/pipeline", "internal/plan", "internal/report",
+		"internal/kube", "internal/pipeline", "internal/plan", "internal/report", "internal/tag",
 	},
 	"internal/pipeline": {
 		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/hook", "internal/image",
