@@ -1,6 +1,7 @@
 package template
 
 import (
+	"errors"
 	"reflect"
 
 	"go.yaml.in/yaml/v3"
@@ -46,7 +47,7 @@ func (x *Expander) texts(v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.String:
 		out, err := x.Expand(v.String(), nil)
-		if _, missing := err.(*MissingError); missing {
+		if _, missing := errors.AsType[*MissingError](err); missing {
 			return nil
 		}
 		if err != nil {

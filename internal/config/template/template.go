@@ -7,6 +7,7 @@
 package template
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -112,7 +113,7 @@ func (x *Expander) Field(c *config.Config, text string, more map[string]string, 
 		return out, nil
 	}
 	next := "templates are Go's, with the functions of sprig"
-	if m, ok := err.(*MissingError); ok {
+	if m, ok := errors.AsType[*MissingError](err); ok {
 		next = fmt.Sprintf("set %s, or give a default: {{default \"value\" .%s}}", m.Names[0], m.Names[0])
 		if near := diag.Nearest(m.Names[0], slices.Collect(maps.Keys(more))); near != "" {
 			next = fmt.Sprintf("did you mean %s?", near)
