@@ -24,6 +24,7 @@ const (
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(recordForever); folder != "" {
 		recordUntilKilled(folder)
+		return
 	}
 	if folder := os.Getenv(recordOnFull); folder != "" {
 		recordOnFullDisk(folder)
@@ -44,7 +45,8 @@ func recordUntilKilled(folder string) {
 		os.Exit(3)
 	})
 	c := New(Options{Folder: folder, Now: time.Now, Sink: warned})
-	for n := 0; ; n++ {
+	// Bounded, for when the test that kills it is killed itself.
+	for n, end := 0, time.Now().Add(time.Minute); time.Now().Before(end); n++ {
 		c.Remember(numbered(n%3, n%10))
 	}
 }

@@ -161,6 +161,7 @@ const (
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(saveForever); folder != "" {
 		saveUntilKilled(folder)
+		return
 	}
 	if folder := os.Getenv(saveOnFull); folder != "" {
 		saveOnFullDisk(folder)
@@ -171,7 +172,8 @@ func TestMain(m *testing.M) {
 
 func saveUntilKilled(folder string) {
 	later := func() time.Time { return time.Now().Add(time.Minute) }
-	for i := 0; ; i++ {
+	// Bounded, for when the test that kills it is killed itself.
+	for i, end := 0, time.Now().Add(time.Minute); time.Now().Before(end); i++ {
 		x := OpenIndex(folder, "w", later, event.SinkFunc(func(e event.Event) {
 			fmt.Println(e.(event.Warning).Message)
 			os.Exit(3)
