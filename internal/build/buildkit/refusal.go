@@ -34,28 +34,28 @@ func (j *job) pushFailure(err error) error { return refusal("pushing", j.ref.Str
 // answer is what can be in the way of a registry: how it reads in errors of BuildKit and the Docker Engine, what it means,
 // and what to do about it, where HOST and REPOSITORY stand for their names.
 type answer struct {
-	pattern     *regexp.Regexp
+	pattern     string // a regular expression
 	cause, hint string
 	passing     bool // another try may succeed
 }
 
 var answers = []answer{
-	{regexp.MustCompile(`429|(?i)too ?many ?requests`), "asked too often (429)", "try again later", true},
-	{regexp.MustCompile(`server gave HTTP response to HTTPS client`), "it speaks plain HTTP only",
+	{`429 Too Many|(?i)toomanyrequests`, "asked too often (429)", "try again later", true},
+	{`server gave HTTP response to HTTPS client`, "it speaks plain HTTP only",
 		"if that is meant to be, name it: --insecure-registry=HOST (a Docker Engine has to know it too: \"insecure-registries\" in its daemon.json)", false},
-	{regexp.MustCompile(`x509: |certificate`), "its certificate is not trusted",
+	{`x509: |certificate`, "its certificate is not trusted",
 		"add its authority to the machine that builds, or name it: --insecure-registry=HOST", false},
-	{regexp.MustCompile(`401|(?i)unauthorized|no basic auth credentials|authorization failed|authentication required|failed to authorize`),
+	{`(?i)\bunauthorized\b|HTTP 401|no basic auth credentials|authorization failed|authentication required|failed to authorize`,
 		"it wants credentials, or those given are wrong (401)", "docker login HOST", false},
-	{regexp.MustCompile(`403|(?i)forbidden|denied|insufficient_scope`), "access denied (403)",
+	{`403 Forbidden|HTTP 403|(?i)\bdenied\b|insufficient_scope`, "access denied (403)",
 		"log in with an account that may use REPOSITORY: docker login HOST", false},
-	{regexp.MustCompile(`(?i)name[_ ]unknown|repository name not known|repository .* not found`), "it has no repository REPOSITORY",
+	{`(?i)name[_ ]unknown|repository name not known|repository .* not found`, "it has no repository REPOSITORY",
 		"create it there, or choose another with --default-repo", false},
-	{regexp.MustCompile(`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`),
+	{`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`,
 		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false},
-	{regexp.MustCompile(`\b5\d\d\b (?i:internal|bad|service|gateway)|connection reset|unexpected EOF|\bEOF$|broken pipe`),
+	{`\b5\d\d\b (?i:internal|bad|service|gateway)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
 		"it failed", "try again later, or look at the registry's log", true},
-	{regexp.MustCompile(`404|not found`), "there is no such image", "is its name and tag right?", false},
+	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false},
 }
 
 // refusal says what a registry's answer means. What is not known stays as it is.
@@ -73,25 +73,22 @@ func refusal(doing, image string, err error) error {
 	}
 	fill := strings.NewReplacer("HOST", e.Registry, "REPOSITORY", e.Repository)
 	e.Cause, e.Hint = fill.Replace(a.cause), fill.Replace(a.hint)
-	if detail := lastPart(err); a.pattern.MatchString(detail) {
+	if detail := lastPart(err); a.matches(detail) {
 		e.Cause += ": " + detail
 	}
 	return e
 }
 
+func (a answer) matches(text string) bool { return regexp.MustCompile(a.pattern).MatchString(text) }
+
 func findAnswer(err error) *answer {
 	for i := range answers {
-		if answers[i].pattern.MatchString(afterDigests(err.Error())) {
+		if answers[i].matches(err.Error()) {
 			return &answers[i]
 		}
 	}
 	return nil
 }
-
-// digests hold digits that look like status codes.
-var digests = regexp.MustCompile(`[0-9a-f]{32,}|:\d+/`)
-
-func afterDigests(s string) string { return digests.ReplaceAllString(s, "") }
 
 // lastPart is the end of an error, which names the innermost cause.
 func lastPart(err error) string {

@@ -103,7 +103,7 @@ func newController(ctx context.Context, root string, o Options, hosts docker.Reg
 // bridge on the machine.
 func newWorker(ctx context.Context, root string, o Options, hosts docker.RegistryHosts) (*base.Worker, error) {
 	opt, err := runc.NewWorkerOpt(root, snapshotter(root), userns.RunningInUserNS(), oci.ProcessSandbox, nil, nil,
-		netproviders.Opt{Mode: "host"}, nil, "", "", false, nil, "", "", nil)
+		netproviders.Opt{Mode: "host"}, nil, "", "", false, nil, "", cgroupParent(o.Dir), nil)
 	if err != nil {
 		return nil, err
 	}

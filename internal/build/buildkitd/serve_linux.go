@@ -44,6 +44,8 @@ func Serve(ctx context.Context, o Options, ready func() error) error {
 	if err := os.WriteFile(carried.VersionPath(o.Dir), []byte(o.Version), 0o600); err != nil {
 		return err
 	}
+	removeCgroups(o.Dir)
+	defer removeCgroups(o.Dir)
 	registries := newRegistries()
 	controller, err := newController(ctx, state, o, registries.hosts)
 	if err != nil {

@@ -64,8 +64,7 @@ func (d *Daemon) ensure(ctx context.Context, o Options) error {
 	if err := lockShared(ctx, d.use); err != nil {
 		return err
 	}
-	pid, version, err := d.ask(ctx)
-	if err == nil && version == o.Version {
+	if _, version, err := d.ask(ctx); err == nil && version == o.Version {
 		return nil
 	}
 	start := flock.New(startLockPath(o.Dir), flock.SetPermissions(0o600))
@@ -74,13 +73,15 @@ func (d *Daemon) ensure(ctx context.Context, o Options) error {
 	}
 	defer start.Close()
 
-	if pid, version, err = d.ask(ctx); err == nil {
-		if version == o.Version {
-			return nil
-		}
-		if stopped, err := d.stopOther(ctx, o, pid); err != nil || !stopped {
-			return err
-		}
+	pid, version, err := d.ask(ctx)
+	switch {
+	case err != nil:
+		return d.start(ctx, o)
+	case version == o.Version:
+		return nil
+	}
+	if stopped, err := d.stopOther(ctx, o, pid); err != nil || !stopped {
+		return err
 	}
 	return d.start(ctx, o)
 }
