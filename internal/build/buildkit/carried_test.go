@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -182,4 +183,20 @@ func TestDaemonCannotStart(t *testing.T) {
 			t.Errorf("error does not name %s:\n%v", want, err)
 		}
 	}
+}
+
+func TestBuildsLeaveNoGoroutines(t *testing.T) {
+	b := newCarried(shared.carried)
+	good := request(t, minimal(t))
+	bad := request(t, project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY none /\n"}))
+	mustBuild(t, b, good)
+	before := runtime.NumGoroutine()
+	const builds = 20
+	for range builds / 2 {
+		mustBuild(t, b, good)
+		if _, err := b.Build(timeout(t), bad, &lines{}); err == nil {
+			t.Fatal("it built")
+		}
+	}
+	waitFor(t, func() bool { return runtime.NumGoroutine() < before+builds/2 })
 }
