@@ -197,6 +197,11 @@ func (r *Reader) readDockerfile(ctx context.Context, d Docker, content []byte, p
 }
 
 func (r *Reader) readSources(ctx context.Context, m *Manifest, d Docker, main *tree, sources map[string][]read) error {
+	// As many artifacts at once as there are slots; what is left of them serves walks inside of artifacts.
+	if r.slots != nil {
+		r.slots <- struct{}{}
+		defer func() { <-r.slots }()
+	}
 	for name, reads := range sources {
 		t := main
 		if name != "" {
