@@ -84,6 +84,7 @@ func encode(trees []*yaml.Node) ([]byte, error) {
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
 	for _, t := range trees {
+		spellNulls(t, false)
 		if err := e.Encode(t); err != nil {
 			return nil, fmt.Errorf("writing the configuration: %w", err)
 		}
@@ -92,4 +93,14 @@ func encode(trees []*yaml.Node) ([]byte, error) {
 		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}
 	return []byte(strings.TrimLeft(b.String(), "\n")), nil
+}
+
+// spellNulls writes empty values between braces as null: the encoder would write them as empty text.
+func spellNulls(n *yaml.Node, inBraces bool) {
+	if inBraces && n.Kind == yaml.ScalarNode && n.Value == "" && ynode.IsNull(n) {
+		n.Value = "null"
+	}
+	for _, c := range n.Content {
+		spellNulls(c, inBraces || n.Style&yaml.FlowStyle != 0)
+	}
 }

@@ -269,7 +269,7 @@ func (l *loader) prepare(r request, d *Document, index int) (*config.Config, err
 	c := &config.Config{
 		File: r.file, Dir: l.base(r), Index: index, Name: d.Model.Metadata.Name,
 		APIVersion: d.APIVersion, Required: r.dependency, Commit: r.commit,
-		Annotations: d.Model.Metadata.Annotations, Profiles: active, Warnings: d.Warnings,
+		Annotations: d.Model.Metadata.Annotations, Profiles: active, Warnings: slices.Clip(d.Warnings),
 	}
 	tree, m := d.copy()
 	if len(active) > 0 {
