@@ -184,7 +184,7 @@ func (b *bench) checkout(ctx context.Context, s side) error {
 // prepare sets the environment that both sides get: a cluster, its registry, a kubectl and a Docker Engine on PATH and in
 // DOCKER_HOST, which davit takes as well; and a cache of their own.
 func (b *bench) prepare(ctx context.Context) (stop func(), err error) {
-	kubeconfig, err := exec.CommandContext(ctx, b.kubebox, "kubeconfig").Output()
+	kubeconfig, err := exec.CommandContext(ctx, b.kubebox, "kubeconfig", "--path").Output()
 	if err != nil {
 		return nil, fmt.Errorf("asking kubebox for its kubeconfig (is it up?): %w", err)
 	}

@@ -20,7 +20,7 @@ done_in
 
 step "starting the cluster"
 bin/kubebox up
-KUBECONFIG=$(bin/kubebox kubeconfig)
+KUBECONFIG=$(bin/kubebox kubeconfig --path)
 export KUBECONFIG
 done_in
 
@@ -50,7 +50,7 @@ done_in
 cat <<'EOT'
 
 The cluster is still up. To look around:
-    export KUBECONFIG=$(bin/kubebox kubeconfig)
+    export KUBECONFIG=$(bin/kubebox kubeconfig --path)
     bin/kubebox kubectl get pods
     (cd examples/getting-started && ../../bin/davit run)      # nothing to do
     bin/kubebox down                                          # leaves nothing behind

@@ -23,7 +23,7 @@ done_in
 
 step "starting the cluster"
 bin/kubebox up
-DAVIT_TEST_KUBECONFIG=$(bin/kubebox kubeconfig)
+DAVIT_TEST_KUBECONFIG=$(bin/kubebox kubeconfig --path)
 export DAVIT_TEST_KUBECONFIG
 done_in
 

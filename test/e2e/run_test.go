@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -158,6 +160,9 @@ func TestFailures(t *testing.T) {
 		{"manifest that the server refuses", func(p *project) {
 			p.replace("k8s/deployment.yaml", "replicas: 1", "replicas: many")
 		}, []string{"deployment.apps/my-web-app", "replicas"}},
+		{"registry that refuses", func(p *project) {
+			p.env = []string{"SKAFFOLD_DEFAULT_REPO=" + refusingRegistry(p.t)}
+		}, []string{"127.0.0.1:", "docker login"}},
 		{"registry out of reach", func(p *project) {
 			p.env = []string{"SKAFFOLD_DEFAULT_REPO=localhost:1"}
 		}, []string{"localhost:1"}},
@@ -215,6 +220,9 @@ func TestInterrupt(t *testing.T) {
 		{"in a hook", "Building [", func(p *project) {
 			p.replace("skaffold.yaml", `["env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", "my-web-app", "."]`, `["sleep", "60"]`)
 		}},
+		{"in a build step", "RUN [\"/bin/busybox\"", func(p *project) {
+			p.runStep(`"sleep", "60"`)
+		}},
 		{"while waiting", "Waiting for deployments", func(p *project) {
 			p.replace("k8s/deployment.yaml", "containerPort: 8080\n", "containerPort: 8080\n        readinessProbe: {httpGet: {port: 8080, path: /nothing}}\n")
 		}},
@@ -234,6 +242,68 @@ func TestInterrupt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRunStep runs a step inside the image that is built, by the BuildKit that davit carries.
+func TestRunStep(t *testing.T) {
+	p := newProject(t, "getting-started")
+	p.runStep(`"sh", "-c", "echo made in a step > /page/index.html"`)
+	p.davit("run").ok().says("RUN", "as built")
+	if page := p.page(); !strings.Contains(page, "made in a step") {
+		t.Errorf("the service answers %q", page)
+	}
+
+	p.runStep(`"sh", "-c", "echo the compiler says no; exit 3"`)
+	p.davit("run").fails(1).complains("Dockerfile:5", "exit code 3", "the compiler says no", ">>>")
+	if page := p.page(); !strings.Contains(page, "made in a step") {
+		t.Errorf("after a build that failed the service answers %q", page)
+	}
+}
+
+// TestKilled kills davit in the middle of a build; the next run finds nothing broken.
+func TestKilled(t *testing.T) {
+	p := newProject(t, "getting-started")
+	p.runStep(`"sleep", "3"`)
+	for range 3 {
+		r := p.start("run")
+		r.sees("RUN [")
+		if err := r.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		r.wait()
+	}
+	p.davit("run").ok().says("Not found. Building", "as built")
+	p.davit("run").ok().says("Found Remotely", "unchanged")
+}
+
+// runStep gives the example a Dockerfile with a RUN step, whose tools are Debian's busybox-static.
+func (p *project) runStep(args string) {
+	p.t.Helper()
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		p.t.Fatalf("busybox-static is needed (apt-get install busybox-static): %v", err)
+	}
+	p.write("busybox", string(busybox))
+	if err := os.Chmod(filepath.Join(p.dir, "busybox"), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	p.write("Dockerfile", `FROM scratch
+COPY busybox /bin/busybox
+COPY my-web-app /my-web-app
+COPY page /page
+RUN ["/bin/busybox", `+args+`]
+ENTRYPOINT ["/my-web-app"]
+`)
+}
+
+// refusingRegistry is a registry that wants credentials which nobody has.
+func refusingRegistry(t *testing.T) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="closed"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}`, http.StatusUnauthorized)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://") + "/team"
 }
 
 // buildBinary does what the example's hook does.
