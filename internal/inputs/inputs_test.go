@@ -137,12 +137,12 @@ func TestAnyChangeGivesAnotherKey(t *testing.T) {
 		return p
 	}
 	for seed := range uint64(3) {
-		p := generate(rand.New(rand.NewPCG(seed, 3)), 1)
-		before := p.manifest(t)
+		p := generate(rand.New(rand.NewPCG(seed, 3)), 0)
+		r, root := newReader(t, pinned), files(t, t.TempDir(), p.tree)
+		before := p.at(t, r, root)
 		keys := map[Key]string{before.Key(): "the original"}
-		check := func(what string, changed project, says string) {
+		check := func(what string, m Manifest, says string) {
 			t.Helper()
-			m := changed.manifest(t)
 			if same, found := keys[m.Key()]; found {
 				t.Errorf("seed %d: %s gives the key of %s", seed, what, same)
 			}
@@ -166,25 +166,25 @@ func TestAnyChangeGivesAnotherKey(t *testing.T) {
 			content := p.tree[name]
 			c := at(p, name)
 			if f.Path != "Dockerfile" {
-				check("removing "+f.Path, c, f.Path+" removed")
+				check("removing "+f.Path, c.manifest(t), f.Path+" removed")
 				c = at(p, name)
 				c.tree[f.Path+".renamed.go"] = content
-				check("renaming "+f.Path, c, f.Path+".renamed.go added")
+				check("renaming "+f.Path, c.manifest(t), f.Path+".renamed.go added")
 			}
 			c = at(p, name)
 			c.tree[name] = content + "#2"
-			check("changing "+f.Path, c, f.Path+" changed")
+			check("changing "+f.Path, c.manifest(t), f.Path+" changed")
 			switch f.Kind {
 			case Regular:
 				if f.Path != "Dockerfile" {
 					c = at(p, name)
 					c.tree[name+"*"] = content
-					check("making executable "+f.Path, c, f.Path+" (now executable) changed")
+					check("making executable "+f.Path, c.manifest(t), f.Path+" (now executable) changed")
 				}
 			case Executable:
 				c = at(p, name)
 				c.tree[f.Path] = content
-				check("making plain "+f.Path, c, f.Path+" (now file) changed")
+				check("making plain "+f.Path, c.manifest(t), f.Path+" (now file) changed")
 			}
 		}
 		for what, change := range map[string]func(*docker){
@@ -208,7 +208,7 @@ func TestAnyChangeGivesAnotherKey(t *testing.T) {
 		} {
 			c := p
 			change(&c.docker)
-			check(what, c, what)
+			check(what, c.at(t, r, root), what)
 		}
 	}
 }
