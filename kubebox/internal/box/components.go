@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/davit-dev/davit/kubebox/internal/component"
 	"github.com/davit-dev/davit/kubebox/internal/host"
+	"github.com/davit-dev/davit/kubebox/internal/program"
 	"github.com/davit-dev/davit/kubebox/internal/supervise"
 )
 
@@ -38,7 +38,7 @@ func (b Box) components(c Config) ([]supervise.Component, error) {
 	for _, dependent := range []supervise.Component{
 		b.controllerManagerComponent(c), b.schedulerComponent(), b.kubeletComponent(c), b.proxyComponent(c), b.dnsComponent(),
 	} {
-		dependent.After = append(dependent.After, component.APIServer)
+		dependent.After = append(dependent.After, program.APIServer)
 		list = append(list, dependent)
 	}
 	return list, nil
@@ -47,8 +47,8 @@ func (b Box) components(c Config) ([]supervise.Component, error) {
 // ComponentNames are the names that have a log, the supervisor's included.
 func ComponentNames() []string {
 	return []string{
-		component.Etcd, component.Registry, "containerd", component.APIServer, component.ControllerManager,
-		component.Scheduler, component.Kubelet, component.Proxy, component.DNS, supervisorName,
+		program.Etcd, program.Registry, "containerd", program.APIServer, program.ControllerManager,
+		program.Scheduler, program.Kubelet, program.Proxy, program.DNS, supervisorName,
 	}
 }
 
@@ -57,7 +57,7 @@ func own(name string, flags ...string) supervise.Component {
 }
 
 func (b Box) etcdComponent() supervise.Component {
-	etcd := own(component.Etcd, "--data-dir="+b.state("etcd"), "--socket="+b.etcd())
+	etcd := own(program.Etcd, "--data-dir="+b.state("etcd"), "--socket="+b.etcd())
 	etcd.Ready = func(context.Context) error { return host.AwaitSocket(b.etcd()) }
 	return etcd
 }
@@ -70,11 +70,11 @@ func (b Box) registryComponent(c Config) supervise.Component {
 		}
 		listen = append(listen, fmt.Sprintf("%s:%d", address, c.RegistryPort))
 	}
-	return own(component.Registry, "--dir="+b.Registry(), "--listen="+strings.Join(listen, ","))
+	return own(program.Registry, "--dir="+b.Registry(), "--listen="+strings.Join(listen, ","))
 }
 
 func (b Box) apiServerComponent(c Config) supervise.Component {
-	server := own(component.APIServer,
+	server := own(program.APIServer,
 		"--etcd-servers=unix://"+b.etcd(),
 		"--bind-address=0.0.0.0",
 		fmt.Sprintf("--secure-port=%d", c.APIPort),
@@ -102,13 +102,13 @@ func (b Box) apiServerComponent(c Config) supervise.Component {
 		"--proxy-client-key-file="+b.pki("front.key"),
 		"--profiling=false",
 	)
-	server.After = []string{component.Etcd}
+	server.After = []string{program.Etcd}
 	server.Ready = b.apiReady
 	return server
 }
 
 func (b Box) controllerManagerComponent(c Config) supervise.Component {
-	return own(component.ControllerManager,
+	return own(program.ControllerManager,
 		"--kubeconfig="+b.kubeconfig("controller-manager"),
 		"--leader-elect=false",
 		"--secure-port=0",
@@ -127,7 +127,7 @@ func (b Box) controllerManagerComponent(c Config) supervise.Component {
 }
 
 func (b Box) schedulerComponent() supervise.Component {
-	return own(component.Scheduler,
+	return own(program.Scheduler,
 		"--kubeconfig="+b.kubeconfig("scheduler"),
 		"--leader-elect=false",
 		"--secure-port=0",
@@ -136,7 +136,7 @@ func (b Box) schedulerComponent() supervise.Component {
 }
 
 func (b Box) kubeletComponent(c Config) supervise.Component {
-	kubelet := own(component.Kubelet,
+	kubelet := own(program.Kubelet,
 		"--config="+b.state("kubelet.json"),
 		"--kubeconfig="+b.kubeconfig("kubelet"),
 		"--root-dir="+b.state("kubelet"),
@@ -148,7 +148,7 @@ func (b Box) kubeletComponent(c Config) supervise.Component {
 }
 
 func (b Box) proxyComponent(c Config) supervise.Component {
-	return own(component.Proxy,
+	return own(program.Proxy,
 		"--kubeconfig="+b.kubeconfig("proxy"),
 		"--hostname-override="+NodeName,
 		"--cluster-cidr="+c.Pods.String(),
@@ -160,7 +160,7 @@ func (b Box) proxyComponent(c Config) supervise.Component {
 }
 
 func (b Box) dnsComponent() supervise.Component {
-	return own(component.DNS, "--conf="+b.state("Corefile"))
+	return own(program.DNS, "--conf="+b.state("Corefile"))
 }
 
 // importPause gives containerd the image that every pod begins with.

@@ -26,8 +26,8 @@ const (
 // images unless dropRegistry is set. It does not matter in what
 // state the box is, or whether there is one.
 func (b Box) Down(ctx context.Context, dropRegistry bool, report func(step string)) error {
-	if os.Geteuid() != 0 {
-		return errors.New("kubebox down needs root, as kubebox up does: run it with sudo")
+	if err := host.CheckRoot(); err != nil {
+		return err
 	}
 	lock, err := host.Lock(operationLock, patience)
 	if err != nil {

@@ -14,10 +14,7 @@ import (
 	"github.com/davit-dev/davit/kubebox/internal/supervise"
 )
 
-// SupervisorProgram is the name under which the binary acts as the supervisor of
-// the box whose folders, of state and of sockets, are its two arguments.
-const SupervisorProgram = "kubebox-supervisor"
-
+// supervisorName is the name of the supervisor's log.
 const supervisorName = "supervisor"
 
 // Supervise keeps the components of the box running until ctx ends. Its children end with it.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/davit-dev/davit/kubebox/internal/host"
+	"github.com/davit-dev/davit/kubebox/internal/program"
 	"github.com/davit-dev/davit/kubebox/internal/supervise"
 )
 
@@ -24,7 +25,7 @@ const patience = 3 * time.Minute
 // is of use. Called again it only waits. Report is told each step that is
 // done. Its errors say what to do.
 func (b Box) Up(ctx context.Context, report func(step string)) (Config, error) {
-	if err := host.Check(b.State); err != nil {
+	if err := host.CheckRoot(); err != nil {
 		return Config{}, err
 	}
 	lock, err := host.Lock(operationLock, patience)
@@ -42,18 +43,33 @@ func (b Box) Up(ctx context.Context, report func(step string)) (Config, error) {
 	var c Config
 	if running != 0 {
 		c, err = b.Config()
+		report(known(running))
 	} else {
-		c, err = b.start()
+		if c, err = b.start(); err == nil {
+			report("the components are started")
+		}
 	}
 	if err != nil {
 		return c, err
 	}
-	report("the components are started")
 	return c, b.await(ctx, c, report)
+}
+
+// known says that there is a box, and whether it is of this build of the program.
+func known(supervisor int) string {
+	its, err := os.Stat(fmt.Sprintf("/proc/%d/exe", supervisor))
+	mine, errMine := os.Stat(self)
+	if err == nil && errMine == nil && !os.SameFile(its, mine) {
+		return "the box is up, by another build of kubebox (to change it: kubebox down, then up)"
+	}
+	return "the box is up"
 }
 
 // start makes the box and starts its supervisor.
 func (b Box) start() (Config, error) {
+	if err := host.Check(b.State); err != nil {
+		return Config{}, err
+	}
 	other, err := host.OtherCluster()
 	if err != nil {
 		return Config{}, err
@@ -114,7 +130,7 @@ func (b Box) startSupervisor() error {
 	defer log.Close()
 	_ = os.Remove(b.statusFile()) // of an earlier supervisor
 	cmd := exec.Command(self)
-	cmd.Args = []string{SupervisorProgram, b.State, b.Run}
+	cmd.Args = []string{program.Supervisor, b.State, b.Run}
 	cmd.Dir, cmd.Env = "/", environment()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

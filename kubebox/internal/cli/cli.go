@@ -18,6 +18,7 @@ import (
 
 	"github.com/davit-dev/davit/kubebox/internal/box"
 	"github.com/davit-dev/davit/kubebox/internal/component"
+	"github.com/davit-dev/davit/kubebox/internal/program"
 )
 
 // Streams are a command's input and outputs.
@@ -38,7 +39,7 @@ func Main(args []string, streams Streams, env func(string) (string, bool)) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if name == box.SupervisorProgram {
+	if name == program.Supervisor {
 		return supervise(ctx, args[1:], streams)
 	}
 	root := newRoot(streams, env)

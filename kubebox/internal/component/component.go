@@ -6,18 +6,7 @@
 // cluster: it can be killed, looked at and started again alone.
 package component
 
-// Names under which the binary acts as a component.
-const (
-	Etcd              = "etcd"
-	APIServer         = "kube-apiserver"
-	ControllerManager = "kube-controller-manager"
-	Scheduler         = "kube-scheduler"
-	Kubelet           = "kubelet"
-	Proxy             = "kube-proxy"
-	DNS               = "coredns"
-	Registry          = "registry"
-	Kubectl           = "kubectl"
-)
+import "github.com/davit-dev/davit/kubebox/internal/program"
 
 // Named returns the component of that name: a function that takes the arguments
 // after the program's name, runs until it is told to stop by a signal and
@@ -26,13 +15,13 @@ const (
 // The upstream components read os.Args themselves, so args must be os.Args[1:].
 func Named(name string) func(args []string) int {
 	switch name {
-	case Etcd:
+	case program.Etcd:
 		return runEtcd
-	case DNS:
+	case program.DNS:
 		return runDNS
-	case Registry:
+	case program.Registry:
 		return runRegistry
-	case Kubectl:
+	case program.Kubectl:
 		return RunKubectl
 	}
 	return kubernetes(name)

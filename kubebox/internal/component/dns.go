@@ -12,12 +12,14 @@ import (
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
+
+	"github.com/davit-dev/davit/kubebox/internal/program"
 )
 
 // runDNS serves CoreDNS with the few plugins that cluster DNS needs. It goes
 // below CoreDNS's own main, which would link in every plugin there is.
 func runDNS(args []string) int {
-	flags := flag.NewFlagSet(DNS, flag.ExitOnError)
+	flags := flag.NewFlagSet(program.DNS, flag.ExitOnError)
 	path := flags.String("conf", "", "Corefile to load")
 	_ = flags.Parse(args)
 

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/davit-dev/davit/kubebox/internal/program"
 )
 
 // runEtcd serves a single-member etcd on a unix socket, so that only root can
@@ -17,7 +19,7 @@ import (
 // to disk: a box is for work that can be done again, and waiting for the disk
 // is most of what a small cluster does otherwise.
 func runEtcd(args []string) int {
-	flags := flag.NewFlagSet(Etcd, flag.ExitOnError)
+	flags := flag.NewFlagSet(program.Etcd, flag.ExitOnError)
 	dir := flags.String("data-dir", "", "folder of the database")
 	socket := flags.String("socket", "", "unix socket to serve clients on")
 	_ = flags.Parse(args)

@@ -13,21 +13,23 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	"github.com/davit-dev/davit/kubebox/internal/program"
 )
 
 // kubernetes returns the upstream component of that name, or nil.
 func kubernetes(name string) func([]string) int {
 	var command func() *cobra.Command
 	switch name {
-	case APIServer:
+	case program.APIServer:
 		command = apiserver.NewAPIServerCommand
-	case ControllerManager:
+	case program.ControllerManager:
 		command = controllermanager.NewControllerManagerCommand
-	case Scheduler:
+	case program.Scheduler:
 		command = func() *cobra.Command { return scheduler.NewSchedulerCommand() }
-	case Kubelet:
+	case program.Kubelet:
 		command = func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }
-	case Proxy:
+	case program.Proxy:
 		command = proxy.NewProxyCommand
 	default:
 		return nil

@@ -17,11 +17,13 @@ import (
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/sirupsen/logrus"
+
+	"github.com/davit-dev/davit/kubebox/internal/program"
 )
 
 // runRegistry serves an image registry over plain HTTP, with deletes allowed.
 func runRegistry(args []string) int {
-	flags := flag.NewFlagSet(Registry, flag.ExitOnError)
+	flags := flag.NewFlagSet(program.Registry, flag.ExitOnError)
 	dir := flags.String("dir", "", "folder of the images")
 	listen := flags.String("listen", "", "addresses to listen on, separated by commas")
 	_ = flags.Parse(args)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,12 +28,17 @@ var needs = []struct{ program, pkg string }{
 // MinimumSpace is the disk space in bytes below which a box is not started.
 const MinimumSpace = 1 << 30
 
+// CheckRoot returns an error that says what to do unless this process is root's.
+func CheckRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("this needs root, for network devices, mounts and cgroups: run it with sudo")
+	}
+	return nil
+}
+
 // Check returns an error that says what is missing on this machine for a
 // box with its state in dir, and how to get it; nil if nothing is.
 func Check(dir string) error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("kubebox needs root, to make network devices, mounts and cgroups: run it with sudo")
-	}
 	var programs, packages []string
 	miss := func(program, pkg string) {
 		programs = append(programs, program)
