@@ -33,6 +33,7 @@ func mustBuild(t *testing.T, b build.Builder, r build.Request) (build.Result, st
 }
 
 func TestDaemonIsSharedByDavitsAtOnce(t *testing.T) {
+	t.Parallel()
 	o := ownDaemon(t)
 	dir := project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"})
 	var wait sync.WaitGroup
@@ -67,6 +68,7 @@ func assertMode(t *testing.T, path string, want os.FileMode) {
 }
 
 func TestDaemonKilledInMidStep(t *testing.T) {
+	t.Parallel()
 	o := ownDaemon(t)
 	dir := withShell(t, "FROM shell\nRUN sleep 1000.25\n", nil)
 	failed := make(chan error, 1)
@@ -103,6 +105,7 @@ func TestDaemonKilledInMidStep(t *testing.T) {
 }
 
 func TestDaemonStopsWhenIdle(t *testing.T) {
+	t.Parallel()
 	o := ownDaemon(t)
 	o.Idle = 300 * time.Millisecond
 	dir := withShell(t, "FROM shell\nRUN sleep 1\n", nil)
@@ -115,6 +118,7 @@ func TestDaemonStopsWhenIdle(t *testing.T) {
 }
 
 func TestDaemonOfAnotherVersionIsReplaced(t *testing.T) {
+	t.Parallel()
 	o := ownDaemon(t)
 	r := request(t, withShell(t, "FROM shell\nRUN true\n", nil))
 	mustBuild(t, newCarried(o), r)
@@ -140,6 +144,7 @@ func TestDaemonOfAnotherVersionIsReplaced(t *testing.T) {
 }
 
 func TestStaleSocketAndLongPath(t *testing.T) {
+	t.Parallel()
 	o := ownDaemon(t)
 	o.Dir = filepath.Join(o.Dir, strings.Repeat("long/", 30)+"folder")
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -155,6 +160,7 @@ func TestStaleSocketAndLongPath(t *testing.T) {
 }
 
 func TestCancelEndsTheStep(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(timeout(t))
 	failed := make(chan error, 1)
 	r := request(t, withShell(t, "FROM shell\nRUN sleep 1000.5\n", nil))
@@ -172,13 +178,13 @@ func TestCancelEndsTheStep(t *testing.T) {
 
 func TestDaemonCannotStart(t *testing.T) {
 	o := ownDaemon(t)
-	o.Command[1] = "-test.list=nothing" // not the daemon: it ends without saying that it serves
+	o.Command = []string{"/bin/echo", "not the daemon:"}
 	_, err := newCarried(o).Build(timeout(t), request(t, project(t, map[string]string{"Dockerfile": "FROM scratch\n"})), &lines{})
 	var unavailable *carried.UnavailableError
 	if !errors.As(err, &unavailable) {
 		t.Fatalf("error %v, want *carried.UnavailableError", err)
 	}
-	for _, want := range []string{"BUILDKIT_HOST", "Docker Engine", carried.LogPath(o.Dir)} {
+	for _, want := range []string{"it died", "BUILDKIT_HOST", "Docker Engine", carried.LogPath(o.Dir), "not the daemon: --dir"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not name %s:\n%v", want, err)
 		}

@@ -73,6 +73,7 @@ func startEngine(t *testing.T) string {
 }
 
 func TestDockerEngine(t *testing.T) {
+	t.Parallel()
 	host := startEngine(t)
 	env := map[string]string{"DOCKER_HOST": host, "DOCKER_CONFIG": t.TempDir()}
 	facts, err := buildkit.Look(timeout(t), buildkit.Machine{Getenv: func(k string) string { return env[k] }, GOOS: "linux", Carried: shared.carried})

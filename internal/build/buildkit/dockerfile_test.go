@@ -126,6 +126,7 @@ RUN exit 1
 }
 
 func TestAgainGivesTheSameDigest(t *testing.T) {
+	t.Parallel()
 	r := request(t, withShell(t, "FROM shell\nRUN date > /date\n", nil))
 	first, _ := mustBuild(t, newCarried(shared.carried), r)
 	again, log := mustBuild(t, newCarried(shared.carried), r)
@@ -139,6 +140,7 @@ func TestAgainGivesTheSameDigest(t *testing.T) {
 }
 
 func TestSourceDateEpoch(t *testing.T) {
+	t.Parallel()
 	r := request(t, withShell(t, "FROM shell\nRUN echo same > /file\n", nil), func(_ *build.Request, d *build.Docker) {
 		d.BuildArgs = map[string]string{"SOURCE_DATE_EPOCH": "1700000000"}
 	})
@@ -174,6 +176,7 @@ func TestPlatforms(t *testing.T) {
 }
 
 func TestOnlyWhatChangedIsSent(t *testing.T) {
+	t.Parallel()
 	big := strings.Repeat("0123456789abcdef", 1<<16)
 	dir := project(t, map[string]string{
 		"Dockerfile": "FROM scratch\nCOPY . /\n", "a": big, "b": "b" + big, "c": "c" + big, "small": "before",
@@ -195,6 +198,7 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 }
 
 func TestCacheFromRegistry(t *testing.T) {
+	t.Parallel()
 	cache := shared.registry + "/cache:latest"
 	r := request(t, withShell(t, "FROM shell\nRUN date > /date\n", nil), func(_ *build.Request, d *build.Docker) {
 		d.CacheTo = []string{"type=registry,mode=max,ref=" + cache}

@@ -57,6 +57,7 @@ func minimal(t *testing.T) string {
 }
 
 func TestPushWithCredentials(t *testing.T) {
+	t.Parallel()
 	var refused atomic.Int32
 	host := serveRegistry(t, basicAuth("ann", "secret", &refused))
 	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/team/app:v1" })
@@ -138,6 +139,7 @@ func TestPushSurvivesARegistryInTrouble(t *testing.T) {
 }
 
 func TestPlainHTTPOnlyWhereAllowed(t *testing.T) {
+	t.Parallel()
 	// 0.0.0.0 reaches this machine without being a loopback address.
 	listener, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {

@@ -28,6 +28,7 @@ const (
 const testUser = 54321
 
 func TestRootless(t *testing.T) {
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "davit-rootless") // one that another user may enter
 	if err != nil {
 		t.Fatal(err)

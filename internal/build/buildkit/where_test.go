@@ -96,6 +96,7 @@ func contextFile(name string) string {
 
 // The carried daemon serves as one that somebody started by hand.
 func TestNamedDaemon(t *testing.T) {
+	t.Parallel()
 	daemon, err := carried.Use(timeout(t), shared.carried)
 	if err != nil {
 		t.Fatal(err)
