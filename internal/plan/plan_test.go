@@ -1,0 +1,180 @@
+package plan
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/load"
+	"github.com/davit-dev/davit/internal/config/template"
+	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/inputs"
+)
+
+func configs(t *testing.T, text string) []*config.Config {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "skaffold.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	configs, err := load.Load(t.Context(), load.Options{Dir: dir, Command: "run"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return configs
+}
+
+func options() Options {
+	return Options{Templates: template.New(template.Environment{Environ: []string{"VERSION=7"}})}
+}
+
+const shop = `apiVersion: skaffold/v4beta14
+kind: Config
+metadata: {name: shop}
+build:
+  insecureRegistries: [plain.example.com]
+  artifacts:
+  - image: gcr.io/p/web
+    context: web
+    docker: {target: prod, buildArgs: {V: "v{{.VERSION}}"}}
+    requires: [{image: base, alias: BASE}]
+    hooks: {before: [{command: [make]}, {command: [make], dir: tools}]}
+  - image: base
+    context: base
+manifests: {rawYaml: ["k8s/*.yaml"]}
+deploy: {kubectl: {defaultNamespace: "ns-{{.VERSION}}"}, statusCheckDeadlineSeconds: 90}
+`
+
+func TestDrafts(t *testing.T) {
+	cs := configs(t, shop)
+	o := options()
+	o.Repo = image.DefaultRepo{Repo: "localhost:5000"}
+	drafts, err := Drafts(cs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := drafts[0]
+	if got := web.Name.String(); got != "localhost:5000/gcr_io_p_web" {
+		t.Errorf("name %s", got)
+	}
+	dir := cs[0].Dir
+	if web.Spec.Context != filepath.Join(dir, "web") || web.Spec.Dockerfile != filepath.Join(dir, "web", "Dockerfile") || web.Spec.Target != "prod" {
+		t.Errorf("spec %+v", web.Spec)
+	}
+	if want := map[string]string{"V": "v7"}; !reflect.DeepEqual(web.Spec.BuildArgs, want) {
+		t.Errorf("build arguments %v", web.Spec.BuildArgs)
+	}
+	if web.Before[0].Dir != filepath.Join(dir, "web") || web.Before[1].Dir != filepath.Join(dir, "tools") {
+		t.Errorf("hooks %+v", web.Before)
+	}
+	if !web.Push || !reflect.DeepEqual(web.Insecure, []string{"plain.example.com"}) || !reflect.DeepEqual(web.Requires, []Requirement{{"base", "BASE"}}) {
+		t.Errorf("draft %+v", web)
+	}
+
+	o.Images = []string{"bas"}
+	if drafts, err = Drafts(cs, o); err != nil || len(drafts) != 1 || drafts[0].Image != "base" {
+		t.Errorf("-b bas gives %+v, %v", drafts, err)
+	}
+}
+
+func TestDraftErrorsPointIntoTheFile(t *testing.T) {
+	cs := configs(t, strings.Replace(shop, "{{.VERSION}}\"}", "{{.NOBODY}}\"}", 1))
+	_, err := Drafts(cs, options())
+	if err == nil || !strings.Contains(err.Error(), "skaffold.yaml:9:") || !strings.Contains(err.Error(), "NOBODY is not set") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
+	cs := configs(t, shop+"test: [{image: base, custom: [{command: ./test.sh}]}]\nresourceSelector: {allow: [{groupKind: A.b}]}\n")
+	err := Supported(cs)
+	for _, want := range []string{"tests of images", "resource selectors", "skaffold.yaml:16:", "skaffold.yaml:17:"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+	if err := Supported(configs(t, shop)); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	d := func(name string, requires ...string) Draft {
+		d := Draft{Image: name}
+		for _, r := range requires {
+			d.Requires = append(d.Requires, Requirement{r, r})
+		}
+		return d
+	}
+	levels, err := Order([]Draft{d("web", "lib", "base"), d("base"), d("lib", "base"), d("other")})
+	if want := [][]int{{1, 3}, {2}, {0}}; err != nil || !reflect.DeepEqual(levels, want) {
+		t.Errorf("got %v, %v", levels, err)
+	}
+	_, err = Order([]Draft{d("a", "b"), d("b", "c"), d("c", "b")})
+	if err == nil || !strings.Contains(err.Error(), "b → c → b") {
+		t.Errorf("got %v", err)
+	}
+	_, err = Order([]Draft{d("a", "gone")})
+	if err == nil || !strings.Contains(err.Error(), "a requires gone") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDecide(t *testing.T) {
+	ref := image.Reference{Name: "reg/web", Tag: "1"}
+	for _, c := range []struct {
+		found Found
+		waits []string
+		want  State
+	}{
+		{Found{Digest: "sha256:aa", Where: "Remotely"}, nil, UpToDate{"sha256:aa", "Remotely"}},
+		{Found{Why: []string{"main.go changed"}}, nil, Build{[]string{"main.go changed"}}},
+		{Found{}, []string{"base"}, Undecided{[]string{"base"}}},
+	} {
+		a := Decide(Draft{}, ref, inputs.Manifest{}, c.found, c.waits)
+		if !reflect.DeepEqual(a.State, c.want) {
+			t.Errorf("got %+v, want %+v", a.State, c.want)
+		}
+	}
+	if got := (Artifact{Ref: ref}).Reference("sha256:aa"); got != "reg/web:1@sha256:aa" {
+		t.Errorf("reference %s", got)
+	}
+}
+
+func TestDeployments(t *testing.T) {
+	cs := configs(t, shop)
+	ds, err := Deployments(cs, "ignored", options())
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	d := ds[0]
+	if d.Set != "davit-shop" || d.Namespace != "ns-7" || d.Deadline.Seconds() != 90 || !d.Wait {
+		t.Errorf("got %+v", d)
+	}
+	o, no := options(), false
+	o.Namespace, o.StatusCheck = "flag", &no
+	if ds, err = Deployments(cs, "", o); err != nil || ds[0].Namespace != "flag" || ds[0].Wait {
+		t.Errorf("got %+v, %v", ds, err)
+	}
+	unnamed := configs(t, strings.Replace(shop, "metadata: {name: shop}\n", "", 1))
+	if ds, err = Deployments(unnamed, "My_Repo-"+strings.Repeat("x", 80), options()); err != nil || len(ds[0].Set) > 63 || !strings.HasPrefix(ds[0].Set, "davit-my-repo-xxx") {
+		t.Errorf("got %+v, %v", ds, err)
+	}
+}
+
+func TestProjectNameIsTheSameInEveryCheckout(t *testing.T) {
+	for _, c := range []struct{ remote, top, dir, want string }{
+		{"", "", "/home/a/shop", "shop"},
+		{"", "/home/a/shop", "/home/a/shop", "shop"},
+		{"https://example.com/team/shop.git", "/ci/job-7", "/ci/job-7", "shop"},
+		{"git@example.com:team/shop.git", "/ci/job-7", "/ci/job-7/examples/one", "shop-examples/one"},
+		{"ssh://example.com/shop/", "C:/src/x", "C:/src/x/one", "shop-one"},
+	} {
+		if got := ProjectName(c.remote, c.top, c.dir); got != c.want {
+			t.Errorf("%+v: got %s", c, got)
+		}
+	}
+}
