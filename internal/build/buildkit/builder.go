@@ -109,7 +109,7 @@ func (j *job) export(ctx context.Context, conn *connection, opt client.SolveOpt)
 		return j.exportByEngine(ctx, conn, opt)
 	case j.request.Push:
 		insecure := j.where.Kind == Daemon && isInsecure(j.request, reference.Domain(j.ref))
-		opt.Exports = []client.ExportEntry{pushExport(j.request, insecure)}
+		opt.Exports = []client.ExportEntry{pushExport(j.request, j.spec, insecure)}
 		resp, err := j.solve(ctx, conn, opt)
 		if err != nil {
 			return build.Result{}, err

@@ -40,20 +40,18 @@ func (j *job) failure(err error) error {
 	if id != "" || step.ExitCode != 0 {
 		step.Step, step.Log = name, tail
 	}
-	if missing := missingFile.FindStringSubmatch(err.Error()); missing != nil {
+	if missing := find(missingFile, err.Error()); missing != nil {
 		step.Step, step.Err = "", j.notInContext(missing[1], err)
 	}
 	return step
 }
-
-var exitText = regexp.MustCompile(`exit code: (\d+)$`)
 
 // exitCode is that of the step's command, 0 when no command failed.
 func exitCode(err error) int {
 	if exit := (*gateway.ExitError)(nil); errors.As(err, &exit) {
 		return int(exit.ExitCode)
 	}
-	m := exitText.FindStringSubmatch(err.Error())
+	m := find(`exit code: (\d+)$`, err.Error())
 	if m == nil {
 		return 0
 	}
@@ -108,11 +106,12 @@ func (j *job) excerpt(err error, step string) build.Excerpt {
 	return cut(file, s.Info.Data, first, last)
 }
 
-var stepCounter = regexp.MustCompile(`^\[[^\]]+\] `)
-
 // excerptOfStep looks for a step's instruction in the Dockerfile, and finds it when it is there once.
 func (j *job) excerptOfStep(step string) build.Excerpt {
-	instruction := strings.Join(strings.Fields(stepCounter.ReplaceAllString(step, "")), " ")
+	if _, after, ok := strings.Cut(step, "] "); ok && strings.HasPrefix(step, "[") {
+		step = after // [stage 2/3]
+	}
+	instruction := strings.Join(strings.Fields(step), " ")
 	data, err := os.ReadFile(j.spec.Dockerfile)
 	if err != nil || instruction == "" {
 		return build.Excerpt{}
@@ -158,7 +157,11 @@ func lineRange(ranges []*pb.Range) (first, last int) {
 }
 
 // missingFile is how BuildKit says that the source of a COPY does not exist, now and in the Engine 20.10.
-var missingFile = regexp.MustCompile(`failed to compute cache key: (?:failed to calculate checksum of ref \S+ )?"/?([^"]+)"(?: not found)?: not found`)
+const missingFile = `failed to compute cache key: (?:failed to calculate checksum of ref \S+ )?"/?([^"]+)"(?: not found)?: not found`
+
+// find returns what the groups of a pattern match, or nil. It compiles the pattern on each use: that is after a failure,
+// and no start of davit shall pay for it.
+func find(pattern, text string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(text) }
 
 // notInContext says which file a COPY did not find, and whether it is there and only hidden.
 func (j *job) notInContext(name string, err error) error {

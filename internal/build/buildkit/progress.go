@@ -147,6 +147,8 @@ func (p *progress) ended(v *client.Vertex) {
 		p.line(fmt.Sprintf("#%d ERROR: %s", s.number, v.Error))
 	case v.Cached:
 		p.line(fmt.Sprintf("#%d CACHED", s.number))
+	case strings.HasPrefix(v.Name, "[internal]"):
+		// What it transferred is told, and often later.
 	default:
 		p.line(fmt.Sprintf("#%d DONE %.1fs", s.number, v.Completed.Sub(*v.Started).Seconds()))
 	}

@@ -2,7 +2,6 @@ package buildkit
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -11,18 +10,18 @@ import (
 )
 
 // BuildKit's words before what a registry, or the way to it, answered.
-var (
-	pushFailed = regexp.MustCompile(`failed to push (\S+): `)
-	pullFailed = regexp.MustCompile(`failed to resolve source metadata for (\S+): |pull access denied for (\S+), |failed to load cache key: (\S+): `)
+const (
+	pushFailed = `failed to push (\S+): `
+	pullFailed = `failed to resolve source metadata for (\S+): |pull access denied for (\S+), |failed to load cache key: (\S+): `
 )
 
 // registryFailure is the *build.RegistryError in err, or nil when err is not about a registry.
 func (j *job) registryFailure(err error) error {
 	text := err.Error()
-	if m := pushFailed.FindStringSubmatch(text); m != nil {
+	if m := find(pushFailed, text); m != nil {
 		return refusal("pushing", m[1], err)
 	}
-	if m := pullFailed.FindStringSubmatch(text); m != nil {
+	if m := find(pullFailed, text); m != nil {
 		return refusal("pulling", m[1]+m[2]+m[3], err)
 	}
 	return nil
@@ -54,7 +53,7 @@ var answers = []answer{
 	{`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`,
 		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false},
 	{`\b5\d\d\b (?i:internal|bad|service|gateway)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
-		"it failed", "try again later, or look at the registry's log", true},
+		"it failed", "try again later, or look at the registry's log", false}, // the daemons tried again already
 	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false},
 }
 
@@ -79,7 +78,7 @@ func refusal(doing, image string, err error) error {
 	return e
 }
 
-func (a answer) matches(text string) bool { return regexp.MustCompile(a.pattern).MatchString(text) }
+func (a answer) matches(text string) bool { return find(a.pattern, text) != nil }
 
 func findAnswer(err error) *answer {
 	for i := range answers {

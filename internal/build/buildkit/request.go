@@ -167,14 +167,16 @@ func cacheEntries(field string, in []string) ([]client.CacheOptionsEntry, error)
 
 // pushExport is the exporter that makes the image and sends it to its registry. Without attestations, so that one platform
 // gives a plain manifest.
-func pushExport(r build.Request, insecure bool) client.ExportEntry {
-	return client.ExportEntry{Type: client.ExporterImage, Attrs: map[string]string{
+func pushExport(r build.Request, spec build.Docker, insecure bool) client.ExportEntry {
+	e := client.ExportEntry{Type: client.ExporterImage, Attrs: map[string]string{
 		"name":              r.Ref,
 		"push":              "true",
 		"registry.insecure": strconv.FormatBool(insecure),
-		// Holds when the build argument SOURCE_DATE_EPOCH is set: no file in a layer is younger then.
-		"rewrite-timestamp": "true",
 	}}
+	if spec.BuildArgs["SOURCE_DATE_EPOCH"] != "" {
+		e.Attrs["rewrite-timestamp"] = "true" // of files in layers too, not of the configuration only
+	}
+	return e
 }
 
 // isInsecure says whether a registry was named insecure. Loopback is not asked about here: everyone's BuildKit talks

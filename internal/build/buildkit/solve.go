@@ -11,7 +11,7 @@ import (
 
 // pushTries is how often a push is tried that fails for a reason that may pass. The daemons try again themselves after
 // 5xx answers and dropped connections; this is about registries that say they are asked too often.
-const pushTries = 4
+const pushTries = 3
 
 // solve runs the build and returns what the exporter says of the result.
 func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) (map[string]string, error) {

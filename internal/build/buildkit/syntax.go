@@ -3,7 +3,6 @@ package buildkit
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -54,14 +53,12 @@ func (j *job) readSyntax() (*syntax, error) {
 	return s, nil
 }
 
-var releaseTag = regexp.MustCompile(`^1(\.\d+){0,2}$`)
-
 // release is the version that a tag of the frontend names.
 func release(tag string) string {
 	if tag == "latest" {
 		return "1"
 	}
-	if releaseTag.MatchString(tag) {
+	if find(`^1(\.\d+){0,2}$`, tag) != nil {
 		return tag
 	}
 	return ""
