@@ -178,10 +178,10 @@ func (c *collector) step(dir, name string, rest []part, f filter, links int) (bo
 			target = path.Join("/", dir, target)
 		}
 		found, err := c.resolve("", append(split(target, true), rest...), f, links-1)
-		if err != nil || !found {
+		if err != nil || !found && len(rest) > 0 {
 			return false, err
 		}
-		return true, c.addOne(rel, info)
+		return found, c.addOne(rel, info)
 	}
 	return false, nil
 }
