@@ -136,6 +136,7 @@ func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.S
 	}
 	var digest string
 	err = j.patiently(ctx, func() error {
+		var err error
 		if digest, err = enginePush(ctx, conn.engine, j.request.Ref, auth, j.log.line); err != nil {
 			return j.pushFailure(err)
 		}

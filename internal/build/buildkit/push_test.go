@@ -3,6 +3,7 @@
 package buildkit_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -183,4 +184,24 @@ func TestCredentialHelper(t *testing.T) {
 	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/app:v1" })
 	mustBuild(t, buildkit.New(buildkit.Where{Kind: buildkit.Carried},
 		buildkit.Options{Getenv: os.Getenv, DockerConfig: config, Carried: shared.carried}), r)
+}
+
+func TestCancelEndsAPushThatHangs(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 100)
+	host := serveRegistry(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked <- struct{}{}
+			<-r.Context().Done()
+		})
+	})
+	ctx, cancel := context.WithCancel(timeout(t))
+	go func() {
+		<-asked
+		cancel()
+	}()
+	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/app:v1" })
+	if _, err := newCarried(shared.carried).Build(ctx, r, &lines{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
 }

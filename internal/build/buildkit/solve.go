@@ -20,18 +20,19 @@ func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) 
 		return nil, err
 	}
 	j.useSyntax(&opt, syntax)
-	var resp map[string]string
+	var answer map[string]string
 	err = j.patiently(ctx, func() error {
-		resp, err = j.solveOnce(ctx, conn, opt)
+		var err error
+		answer, err = j.solveOnce(ctx, conn, opt)
 		if err != nil && j.withoutSyntax(&opt, syntax, err) {
-			resp, err = j.solveOnce(ctx, conn, opt)
+			answer, err = j.solveOnce(ctx, conn, opt)
 		}
 		if err != nil {
 			return j.failure(err)
 		}
 		return nil
 	})
-	return resp, err
+	return answer, err
 }
 
 func (j *job) solveOnce(ctx context.Context, conn *connection, opt client.SolveOpt) (map[string]string, error) {
