@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,8 +13,10 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 const (
@@ -36,20 +39,28 @@ type base struct {
 // Bases answers inputs.Options.Base from the registries that base images are in. What is found is remembered on disk, so that only the first build
 // from an image asks for it. With pull, the digest behind each tag is asked for every time, and counts.
 //
-// An image that nobody can be asked about has no ONBUILD instructions and variables as far as is known, which is right for nearly all.
+// An image that nobody can be asked about has no ONBUILD instructions and variables as far as is known, which is right for nearly all. A registry that
+// does not answer is asked once, and not again for an hour.
 func (c *Cache) Bases(pull bool) func(ctx context.Context, ref, platform string) (inputs.BaseImage, error) {
-	var answers sync.Map // of func() inputs.BaseImage, by reference and platform
+	b := &bases{Cache: c, pull: pull}
 	return func(ctx context.Context, ref, platform string) (inputs.BaseImage, error) {
-		answer, _ := answers.LoadOrStore(ref+" "+platform, sync.OnceValue(func() inputs.BaseImage { return c.base(ctx, ref, platform, pull) }))
+		answer, _ := b.answers.LoadOrStore(ref+" "+platform, sync.OnceValue(func() inputs.BaseImage { return b.find(ctx, ref, platform) }))
 		return answer.(func() inputs.BaseImage)(), ctx.Err()
 	}
 }
 
-func (c *Cache) base(ctx context.Context, ref, platform string, pull bool) inputs.BaseImage {
+type bases struct {
+	*Cache
+	pull    bool
+	answers sync.Map // of func() inputs.BaseImage, by reference and platform
+	silent  sync.Map // registries that did not answer
+}
+
+func (c *bases) find(ctx context.Context, ref, platform string) inputs.BaseImage {
 	var image inputs.BaseImage
 	remote := c.registry.open(ctx, []string{ref}, false)
 	defer remote.close()
-	if pull && !strings.Contains(ref, "@") {
+	if c.pull && !strings.Contains(ref, "@") {
 		image.Digest, _ = remote.head(ref)
 	}
 	file := filepath.Join(c.disk.folder, "bases", hexSum(ref+" "+platform))
@@ -57,7 +68,7 @@ func (c *Cache) base(ctx context.Context, ref, platform string, pull bool) input
 	known := c.disk.read(file, &b) && b.Ref == ref && b.Platform == platform
 	age := c.o.Now().Sub(b.When)
 	if !known || b.Known && age > baseFresh && !strings.Contains(ref, "@") || !b.Known && age > baseRetry {
-		fresh, err := remote.config(ref, platform)
+		fresh, err := c.config(remote, ref, platform)
 		switch {
 		case err == nil:
 			b = base{Env: fresh.Env, OnBuild: fresh.OnBuild, Known: true}
@@ -75,27 +86,41 @@ func (c *Cache) base(ctx context.Context, ref, platform string, pull bool) input
 	return image
 }
 
+// config asks for an image's configuration on a platform, unless its registry did not answer before.
+func (c *bases) config(remote *batch, ref, platform string) (v1.Config, error) {
+	parsed, err := remote.parse(ref)
+	if err != nil {
+		return v1.Config{}, err
+	}
+	registry := parsed.Context().RegistryStr()
+	if _, silent := c.silent.Load(registry); silent {
+		return v1.Config{}, errUnreachable
+	}
+	config, err := remote.config(parsed, platform)
+	var answered *transport.Error
+	if err != nil && !errors.As(err, &answered) {
+		c.silent.Store(registry, true)
+	}
+	return config, err
+}
+
 func hexSum(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])
 }
 
 // config is an image's configuration on a platform.
-func (b *batch) config(ref, platform string) (v1.Config, error) {
-	parsed, err := b.parse(ref)
-	if err != nil {
-		return v1.Config{}, err
-	}
+func (b *batch) config(ref name.Reference, platform string) (v1.Config, error) {
 	on, err := v1.ParsePlatform(platform)
 	if err != nil {
 		return v1.Config{}, err
 	}
-	opts, done, err := b.sessions[parsed.Context().RegistryStr()].options()
+	opts, done, err := b.sessions[ref.Context().RegistryStr()].options()
 	if err != nil {
 		return v1.Config{}, err
 	}
 	defer done()
-	image, err := remote.Image(parsed, append(opts, remote.WithPlatform(*on))...)
+	image, err := remote.Image(ref, append(opts, remote.WithPlatform(*on))...)
 	if err != nil {
 		return v1.Config{}, err
 	}

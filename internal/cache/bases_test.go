@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -76,6 +77,38 @@ func TestBaseImageThatNobodyKnows(t *testing.T) {
 			t.Errorf("look %d: %+v, %v, asked %d times", i, image, err, asked)
 		}
 		now = now.Add(40 * time.Minute)
+	}
+
+	// Where nobody listens, one look is enough for all images.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connections := make(chan net.Conn, 100)
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				close(connections)
+				return
+			}
+			connections <- c
+		}
+	}()
+	find := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Timeout: 100 * time.Millisecond}).Bases(false)
+	for i := range 20 {
+		if _, err := find(t.Context(), fmt.Sprintf("%s/base%d", listener.Addr(), i), "linux/amd64"); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = listener.Close()
+	n := 0
+	for c := range connections {
+		n++
+		_ = c.Close()
+	}
+	if n == 0 || n > 4 {
+		t.Errorf("a registry that is silent was asked over %d connections", n)
 	}
 	if len(w.warnings) > 0 {
 		t.Errorf("warnings: %q", w.warnings)
