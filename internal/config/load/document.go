@@ -18,10 +18,10 @@ func (d *Document) at(cause, next string, path ...any) *diag.Error {
 }
 
 // copy gives a tree and a model that can be changed: the document may be needed again with other profiles.
-func (d *Document) copy() (*yaml.Node, *model.Config) {
+func (l *loader) copy(d *Document) (*yaml.Node, *model.Config) {
 	var m model.Config
 	// The same tree was decoded without errors before.
-	model.Decode(d.Source, d.Tree, &m)
+	l.shapes.Decode(d.Source, d.Tree, &m)
 	return ynode.Clone(d.Tree), &m
 }
 
@@ -32,7 +32,7 @@ func (l *loader) overlay(d *Document, c *config.Config, tree *yaml.Node, active 
 		return nil, nil, errs
 	}
 	var m model.Config
-	errs, unknown := model.Decode(d.Source, tree, &m)
+	errs, unknown := l.shapes.Decode(d.Source, tree, &m)
 	if len(errs) > 0 {
 		return nil, nil, errs
 	}

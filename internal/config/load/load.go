@@ -82,6 +82,7 @@ func Load(ctx context.Context, o Options) ([]*config.Config, error) {
 	l := &loader{
 		Options: o,
 		table:   schema.New(),
+		shapes:  model.Shapes{},
 		files:   map[string][]*Document{},
 		applied: map[string]string{},
 		named:   map[string]string{},
@@ -115,6 +116,8 @@ func Load(ctx context.Context, o Options) ([]*config.Config, error) {
 type loader struct {
 	Options
 	table *schema.Table
+	// shapes saves looking at the model's types again for each file.
+	shapes model.Shapes
 	// files are the files read so far: a diamond of requires reads each once.
 	files map[string][]*Document
 	// applied remembers the profiles each config was visited with.
@@ -141,7 +144,9 @@ type request struct {
 	wanted bool
 	// dependency is set for files other than the first.
 	dependency bool
-	commit     string
+	// remote is set for what was fetched, commit for what came from a repository.
+	remote bool
+	commit string
 }
 
 // absolute resolves a path against the working folder; URLs and "-" stay.
@@ -268,10 +273,10 @@ func (l *loader) prepare(r request, d *Document, index int) (*config.Config, err
 	}
 	c := &config.Config{
 		File: r.file, Dir: l.base(r), Index: index, Name: d.Model.Metadata.Name,
-		APIVersion: d.APIVersion, Required: r.dependency, Commit: r.commit,
+		APIVersion: d.APIVersion, Required: r.dependency, Remote: r.remote, Commit: r.commit,
 		Annotations: d.Model.Metadata.Annotations, Profiles: active, Warnings: slices.Clip(d.Warnings),
 	}
-	tree, m := d.copy()
+	tree, m := l.copy(d)
 	if len(active) > 0 {
 		if tree, m, err = l.overlay(d, c, tree, active); err != nil {
 			return nil, err
@@ -367,7 +372,7 @@ func (l *loader) read(ctx context.Context, file string) ([]*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	docs, err := Parse(l.table, &diag.Source{File: l.shown(name), Text: text})
+	docs, err := parse(l.table, l.shapes, &diag.Source{File: l.shown(name), Text: text})
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,12 @@
 package load_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/davit-dev/davit/internal/config/load"
@@ -115,6 +119,14 @@ skaffold.yaml:7:5: field "jibMaven" in build.artifacts[0] does not exist in skaf
     | ^
   remove one of them`,
 		},
+		"tab": {
+			"apiVersion: skaffold/v4beta14\nkind: Config\nbuild:\n\tartifacts: []\n",
+			"skaffold.yaml:4:2: this is not valid YAML: a tab in the indentation\n  4 | \tartifacts: []\n    | \t^\n  indent with blanks",
+		},
+		"tab after blanks": {
+			"apiVersion: skaffold/v4beta14\nkind: Config\nbuild:\n  artifacts: []\n\tlocal: {}\n",
+			"skaffold.yaml:5:2: this is not valid YAML: a tab in the indentation\n  5 | \tlocal: {}\n    | \t^\n  indent with blanks",
+		},
 		"no file": {
 			"",
 			`skaffold.yaml: there is no such configuration file
@@ -150,5 +162,52 @@ func TestPlanningErrorsCanPoint(t *testing.T) {
   create it`
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestOtherLineEndsAndMarks(t *testing.T) {
+	for name, text := range map[string]string{
+		"byte order mark": "\ufeff" + firstLight,
+		"CRLF":            strings.ReplaceAll(firstLight, "\n", "\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			configs, err := load.Load(t.Context(), project(t, map[string]string{"skaffold.yaml": text}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := configs[0].Error("wrong", "", "manifests", "rawYaml", 0).Error()
+			want := "skaffold.yaml:11:7: wrong\n  11 |     - k8s/deployment.yaml\n     |       ^"
+			if got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestStandardInputAndURL(t *testing.T) {
+	o := project(t, map[string]string{"lib/skaffold.yaml": "apiVersion: skaffold/v4beta14\nkind: Config\nmetadata: {name: lib}\n"})
+	text := "apiVersion: skaffold/v4beta14\nkind: Config\nrequires: [{path: lib}]\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/skaffold.yaml" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, text)
+	}))
+	defer server.Close()
+	for _, file := range []string{"-", server.URL + "/skaffold.yaml"} {
+		o.File, o.Stdin = file, strings.NewReader(text)
+		configs, err := load.Load(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(configs) != 2 || configs[0].Dir != filepath.Join(o.Dir, "lib") || configs[1].Dir != o.Dir || configs[1].File != file {
+			t.Errorf("%s: got %d configs, %+v", file, len(configs), configs[len(configs)-1])
+		}
+	}
+	o.File = server.URL + "/other.yaml"
+	_, err := load.Load(t.Context(), o)
+	if want := server.URL + "/other.yaml: cannot be fetched: 404 Not Found\n  check the address and the network"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

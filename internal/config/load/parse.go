@@ -35,6 +35,10 @@ type Document struct {
 // Parse reads all documents of a file and upgrades each to the newest version. The error, where there is
 // one, is a diag.List with everything found in all of them.
 func Parse(table *schema.Table, src *diag.Source) ([]*Document, error) {
+	return parse(table, model.Shapes{}, src)
+}
+
+func parse(table *schema.Table, shapes model.Shapes, src *diag.Source) ([]*Document, error) {
 	trees, err := documents(src)
 	if err != nil {
 		return nil, err
@@ -42,7 +46,7 @@ func Parse(table *schema.Table, src *diag.Source) ([]*Document, error) {
 	var docs []*Document
 	var errs diag.List
 	for _, tree := range trees {
-		doc, more := parseOne(table, src, tree)
+		doc, more := parseOne(table, shapes, src, tree)
 		errs = append(errs, more...)
 		docs = append(docs, doc)
 	}
@@ -52,7 +56,7 @@ func Parse(table *schema.Table, src *diag.Source) ([]*Document, error) {
 	return docs, nil
 }
 
-func parseOne(table *schema.Table, src *diag.Source, tree *yaml.Node) (*Document, diag.List) {
+func parseOne(table *schema.Table, shapes model.Shapes, src *diag.Source, tree *yaml.Node) (*Document, diag.List) {
 	doc := &Document{Source: src, Tree: tree, Model: &model.Config{}}
 	version, e := apiVersion(table, src, tree)
 	if e != nil {
@@ -70,7 +74,7 @@ func parseOne(table *schema.Table, src *diag.Source, tree *yaml.Node) (*Document
 	if len(up.Errs) > 0 {
 		return nil, up.Errs
 	}
-	errs, unknown := model.Decode(src, tree, doc.Model)
+	errs, unknown := shapes.Decode(src, tree, doc.Model)
 	for _, u := range unknown {
 		switch {
 		case slices.ContainsFunc(warnings, func(w *diag.Error) bool { return w.Position == u.Position }):
@@ -159,13 +163,28 @@ func syntaxError(src *diag.Source, err error) *diag.Error {
 		line, _ = strconv.Atoi(m[1])
 		text = text[len(m[0]):]
 	}
+	next := "check the indentation and the quotes here and in the line above"
+	if tab := tabAfter(src, line); tab > 0 && (strings.Contains(text, "tab character") || strings.Contains(text, "cannot start any token")) {
+		line, text, next = tab, "a tab in the indentation", "indent with blanks"
+	}
 	column := 1
 	if trimmed := strings.TrimLeft(src.Line(line), " \t"); line > 0 && trimmed != "" {
 		column = len(src.Line(line)) - len(trimmed) + 1
 	}
-	e := src.At(line, column, "", "this is not valid YAML: "+text, "check the indentation and the quotes here and in the line above")
+	e := src.At(line, column, "", "this is not valid YAML: "+text, next)
 	e.Err = err
 	return e
+}
+
+// tabAfter finds the line that is indented by a tab, at or just below the one the library names; 0 where there is none.
+func tabAfter(src *diag.Source, line int) int {
+	for n := max(line, 1); n < line+3; n++ {
+		text := src.Line(n)
+		if strings.Contains(text[:len(text)-len(strings.TrimLeft(text, " \t"))], "\t") {
+			return n
+		}
+	}
+	return 0
 }
 
 // maxNodes bounds what aliases may grow a file to.

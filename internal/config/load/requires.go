@@ -33,7 +33,10 @@ func (l *loader) required(ctx context.Context, r request, d *Document, c *config
 				}
 			}
 		}
-		next := request{file: r.file, selection: dep.Configs, profiles: profiles, wanted: wanted, dependency: r.dependency, commit: r.commit}
+		next := request{file: r.file, selection: dep.Configs, profiles: profiles, wanted: wanted, dependency: r.dependency}
+		if _, same := dep.Source.(model.PathSource); same || dep.Source == nil {
+			next.remote, next.commit = r.remote, r.commit
+		}
 		if err := l.locate(ctx, &next, c, dep, i); err != nil {
 			if diag.All(err) == nil {
 				return nil, err
@@ -84,7 +87,7 @@ func (l *loader) locate(ctx context.Context, next *request, c *config.Config, de
 		if got.err != nil {
 			return fail(got.err, "check the address and that you may read it")
 		}
-		next.file, next.commit = filepath.Join(got.dir, path), got.commit
+		next.file, next.remote, next.commit = filepath.Join(got.dir, path), true, got.commit
 	}
 	if isURL(next.file) {
 		return nil

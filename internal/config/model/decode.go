@@ -13,17 +13,26 @@ import (
 	"github.com/davit-dev/davit/internal/config/ynode"
 )
 
+// Shapes remembers what the model's types look like. One serves any number of decodings, one after the other;
+// it starts empty.
+type Shapes map[reflect.Type]*shape
+
+// Decode decodes once; see Shapes.Decode.
+func Decode(src *diag.Source, n *yaml.Node, out any) (errs, unknown diag.List) {
+	return Shapes{}.Decode(src, n, out)
+}
+
 // Decode fills out, a pointer to one of this package's structs, from a node without aliases.
 // All that does not fit comes back as errs, fields that the model does not have as unknown.
-func Decode(src *diag.Source, n *yaml.Node, out any) (errs, unknown diag.List) {
-	d := decoder{src: src, types: map[reflect.Type]*shape{}}
+func (shapes Shapes) Decode(src *diag.Source, n *yaml.Node, out any) (errs, unknown diag.List) {
+	d := decoder{src: src, types: shapes}
 	d.value(n, reflect.ValueOf(out).Elem(), "")
 	return d.errs, d.unknown
 }
 
 type decoder struct {
 	src           *diag.Source
-	types         map[reflect.Type]*shape
+	types         Shapes
 	errs, unknown diag.List
 }
 

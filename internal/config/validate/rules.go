@@ -187,7 +187,7 @@ func Manifests(configs []*config.Config) diag.List {
 	var errs diag.List
 	for _, c := range configs {
 		files := c.Model.Manifests.RawYAML
-		if c.Commit != "" || len(files) == 1 && files[0] == model.DefaultManifests {
+		if c.Remote || len(files) == 1 && files[0] == model.DefaultManifests {
 			continue
 		}
 		for i, pattern := range files {
