@@ -70,7 +70,7 @@ func (c *Client) Apply(ctx context.Context, set Set, objects []Object, o ApplyOp
 		a = &applier{client: c, set: set, options: o, sink: sink}
 		err = a.run(ctx, objects)
 	}
-	return a.result(), err
+	return a.result(), oneIfUnreachable(err)
 }
 
 // item is an object on its way.
@@ -268,6 +268,12 @@ func (a *applier) sendLevel(ctx context.Context, items []*item) error {
 
 // one brings one object into the cluster.
 func (a *applier) one(ctx context.Context, it *item) error {
+	if it.live != nil && it.live.GetDeletionTimestamp() != nil {
+		if err := a.client.awaitGone(ctx, victim{ref: it.ref, resource: it.resource, origin: it.Origin, uid: it.live.GetUID()}, DeleteOptions{}); err != nil {
+			return err
+		}
+		it.live = nil
+	}
 	switch {
 	case it.GetName() == "" && it.GetGenerateName() != "":
 		return a.create(ctx, it)

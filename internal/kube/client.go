@@ -59,7 +59,8 @@ type Client struct {
 	dyn       dynamic.Interface
 	raw       *rest.RESTClient
 	discovery *discovery
-	answered  atomic.Bool // the server has answered once: what fails now may pass
+	answered  atomic.Bool  // the server has answered once: what fails now may pass
+	skew      atomic.Int64 // nanoseconds by which the server's clock is ahead of ours
 }
 
 // Connect reads the kubeconfig; nothing is sent to the cluster before the first call that needs it. Errors are
@@ -97,7 +98,7 @@ func (c *Client) open(o Options) (err error) {
 	if o.Wrap != nil {
 		config.Wrap(o.Wrap)
 	}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newLimiter(next, &c.answered) })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newLimiter(next, c.noteAnswer) })
 	if c.http, err = rest.HTTPClientFor(config); err != nil {
 		return fmt.Errorf("preparing the connection to %s: %w", config.Host, err)
 	}
@@ -112,6 +113,13 @@ func (c *Client) open(o Options) (err error) {
 	}
 	c.discovery = newDiscovery(c, o.CacheDir)
 	return nil
+}
+
+func (c *Client) noteAnswer(resp *http.Response) {
+	c.answered.Store(true)
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		c.skew.Store(int64(time.Until(date)))
+	}
 }
 
 // Context is the name of the kubeconfig's context in use; empty inside a cluster.

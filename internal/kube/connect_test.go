@@ -72,7 +72,9 @@ func TestUnreachableNamesTheCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close() // nobody listens there now
+	if err := l.Close(); err != nil { // nobody listens there now
+		t.Fatal(err)
+	}
 	c := connect(t, Options{Kubeconfig: []string{kubeconfigFor(t, "http://"+l.Addr().String())}})
 	_, err = c.LocalRegistry(t.Context())
 	var unreachable *UnreachableError
@@ -144,32 +146,39 @@ func TestDiscoveryOfOldServers(t *testing.T) {
 }
 
 func TestLimiterGoesDownWhenTheServerSaysSo(t *testing.T) {
-	var answered atomic.Bool
+	answered := 0
 	busy := true
 	l := newLimiter(roundTripper(func(*http.Request) (*http.Response, error) {
 		if busy {
-			return &http.Response{StatusCode: http.StatusTooManyRequests}, nil
+			return &http.Response{StatusCode: http.StatusTooManyRequests, Body: http.NoBody}, nil
 		}
-		return &http.Response{StatusCode: http.StatusOK}, nil
-	}), &answered)
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	}), func(*http.Response) { answered++ })
+	send := func(r *http.Request) error {
+		resp, err := l.RoundTrip(r)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	for range 10 {
-		_, _ = l.RoundTrip(request)
+		_ = send(request)
 	}
 	if l.limit != 1 {
 		t.Errorf("after ten refusals %v requests may go side by side", l.limit)
 	}
 	busy = false
 	for range 200 {
-		_, _ = l.RoundTrip(request)
+		_ = send(request)
 	}
-	if l.limit < 2 || !answered.Load() {
+	if l.limit < 2 || answered != 210 {
 		t.Errorf("after two hundred answers only %v may go side by side", l.limit)
 	}
 	l.limit = 0
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := l.RoundTrip(request.WithContext(ctx)); !errors.Is(err, context.Canceled) {
+	if err := send(request.WithContext(ctx)); !errors.Is(err, context.Canceled) {
 		t.Errorf("a request that is given up still waits: %v", err)
 	}
 }

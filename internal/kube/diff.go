@@ -55,7 +55,7 @@ func ownedFields(live *unstructured.Unstructured, manager string) (map[string]an
 			return nil, false
 		}
 		var fields map[string]any
-		if json.Unmarshal(e.FieldsV1.Raw, &fields) != nil {
+		if json.Unmarshal(e.FieldsV1.GetRawBytes(), &fields) != nil {
 			return nil, false
 		}
 		return fields, true
@@ -215,7 +215,8 @@ func (d differ) equalMaps(want, have map[string]any, field string) bool {
 		}
 	}
 	for k, v := range have {
-		if _, ok := want[k]; !ok && !(d.builtIn && reflect.DeepEqual(filledIn[k], v)) {
+		_, ok := want[k]
+		if filled := d.builtIn && reflect.DeepEqual(filledIn[k], v); !ok && !filled {
 			return false
 		}
 	}
@@ -249,7 +250,10 @@ func equalScalars(a, b any) bool {
 	y, alsoNumber := number(b)
 	_, exact := a.(int64)
 	_, alsoExact := b.(int64)
-	return isNumber && alsoNumber && x == y && !(exact && alsoExact)
+	if exact && alsoExact { // and not the same: floats might not tell them apart
+		return false
+	}
+	return isNumber && alsoNumber && x == y
 }
 
 func number(v any) (float64, bool) {

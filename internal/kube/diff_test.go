@@ -86,8 +86,8 @@ func parse(t *testing.T, text string) *unstructured.Unstructured {
 // owning makes FieldManager the owner of the fields in live.
 func owning(live *unstructured.Unstructured, fields string) *unstructured.Unstructured {
 	live.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: "kube-controller-manager", Operation: "Update", APIVersion: live.GetAPIVersion(), FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{}`)}, Subresource: "status"},
-		{Manager: FieldManager, Operation: "Apply", APIVersion: live.GetAPIVersion(), FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}},
+		{Manager: "kube-controller-manager", Operation: "Update", APIVersion: live.GetAPIVersion(), FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{}`), Subresource: "status"},
+		{Manager: FieldManager, Operation: "Apply", APIVersion: live.GetAPIVersion(), FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields)},
 	})
 	return live
 }

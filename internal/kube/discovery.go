@@ -68,9 +68,8 @@ type discovery struct {
 func newDiscovery(c *Client, cacheDir string) *discovery {
 	d := &discovery{client: c}
 	if cacheDir != "" {
-		id := sha256.New()
-		fmt.Fprintf(id, "%s\n%s\n%s", c.config.Host, c.config.CAFile, c.config.CAData)
-		d.file = filepath.Join(cacheDir, "discovery", hex.EncodeToString(id.Sum(nil))[:32]+".json")
+		id := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", c.config.Host, c.config.CAFile, c.config.CAData))
+		d.file = filepath.Join(cacheDir, "discovery", hex.EncodeToString(id[:16])+".json")
 	}
 	return d
 }

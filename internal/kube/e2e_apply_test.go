@@ -8,7 +8,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/davit-dev/davit/internal/kube"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -362,6 +364,25 @@ func TestAnotherSetKeepsItsObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.expectVerbs(kube.ApplyOptions{}, []string{"configured configmap/shared"}, shared)
+}
+
+// What is still being deleted is waited for, and made anew.
+func TestApplyOverADeletion(t *testing.T) {
+	c := newCluster(t)
+	const held = `{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.org/once]}}`
+	c.mustApply(held)
+	if err := c.others.Resource(configMaps).Namespace(c.namespace).Delete(c.ctx, "held", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		time.Sleep(300 * time.Millisecond)
+		u := c.get(configMaps, "held")
+		u.SetFinalizers(nil)
+		c.update(u)
+	})
+	c.expectVerbs(kube.ApplyOptions{}, []string{"created configmap/held"}, `{apiVersion: v1, kind: ConfigMap, metadata: {name: held}}`)
+	wg.Wait()
 }
 
 func TestGenerateName(t *testing.T) {

@@ -112,6 +112,9 @@ func TestConnectionBreaksInApply(t *testing.T) {
 	for i := range 200 {
 		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}, data: {a: b}}\n", i)
 	}
+	if _, err := c.LocalRegistry(c.ctx); err != nil { // before the first answer nothing is tried again
+		t.Fatal(err)
+	}
 	var cuts sync.WaitGroup
 	cuts.Go(func() {
 		for range 5 {

@@ -38,6 +38,7 @@ func (c *cluster) mustRun(images []kube.Built, manifests ...string) {
 func (c *cluster) failsWith(o kube.WaitOptions, manifest string, parts ...string) *kube.RolloutError {
 	c.t.Helper()
 	start := time.Now()
+	o.Settle = 2 * time.Second
 	err := c.run(o, nil, manifest)
 	c.t.Logf("after %s: %v", time.Since(start).Round(time.Millisecond), err)
 	for _, part := range parts {
@@ -162,7 +163,7 @@ func TestToleratedFailuresMayPass(t *testing.T) {
 	img := c.image(`/bin/busybox grep -q go /conf/state || { echo not yet; exit 1; }; ` + forever)
 	c.mustApply(`{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {state: stop}}`)
 	manifest := strings.Replace(deployment("web", img.ref), "image:", "volumeMounts: [{name: conf, mountPath: /conf}], image:", 1) + "      volumes: [{name: conf, configMap: {name: conf}}]\n"
-	stop := c.failsWith(kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: 5 * time.Second}, manifest, "not ready after 5s", "exit code 1", "not yet")
+	stop := c.failsWith(kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: 8 * time.Second}, manifest, "not ready after 8s", "exit code 1", "not yet")
 	if stop != nil && stop.Pod == "" {
 		t.Error("the pod is not named")
 	}
@@ -194,7 +195,30 @@ func TestWhatKeepsPodsFromBeingMade(t *testing.T) {
 		return found
 	})
 	c.failsWith(kube.WaitOptions{}, deployment("web", good.ref), "deployment.apps/web", "exceeded quota: q", "raise the quota")
-	c.failsWith(kube.WaitOptions{}, workload("apps/v1", "StatefulSet", "db", good.ref, "serviceName: s"), "statefulset.apps/db", "exceeded quota: q")
+	db := workload("apps/v1", "StatefulSet", "db", good.ref, "serviceName: s")
+	c.failsWith(kube.WaitOptions{}, db, "statefulset.apps/db", "exceeded quota: q")
+	// What was warned of before the quota was raised is over.
+	c.mustApply(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: "9"}}}`)
+	c.mustRun(good.proof("db"), db)
+}
+
+// A Job that is cleared away as soon as it has ended was not lost.
+func TestJobThatIsClearedAway(t *testing.T) {
+	c := newCluster(t)
+	img := c.image("exit 0")
+	c.mustRun(nil, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {ttlSecondsAfterFinished: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+img.ref+`"}]}}}}`)
+}
+
+func TestWorkloadThatIsDeletedMeanwhile(t *testing.T) {
+	c := newCluster(t)
+	applied := c.mustApply(deployment("web", c.image(forever).ref)).Objects
+	if err := c.others.Resource(applied[0].Live.GroupVersionKind().GroupVersion().WithResource("deployments")).Namespace(c.namespace).Delete(c.ctx, "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Wait(c.ctx, applied, kube.WaitOptions{}, c)
+	if err == nil || !strings.Contains(err.Error(), "deployment.apps/web (test.yaml:1)") || !strings.Contains(err.Error(), "it was deleted") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestWhatKeepsPodsFromStarting(t *testing.T) {
@@ -226,7 +250,7 @@ func TestNoNodeTakesThePod(t *testing.T) {
 func TestOthersAreToldToo(t *testing.T) {
 	c := newCluster(t)
 	good, bad := c.image(forever), c.image("exit 3")
-	err := c.run(kube.WaitOptions{}, nil, deployment("good", good.ref), deployment("bad", bad.ref), deployment("worse", strings.Replace(bad.ref, "davit-test", "davit-missing", 1)))
+	err := c.run(kube.WaitOptions{Settle: 2 * time.Second}, nil, deployment("good", good.ref), deployment("bad", bad.ref), deployment("worse", strings.Replace(bad.ref, "davit-test", "davit-missing", 1)))
 	if err == nil || !strings.Contains(err.Error(), "deployment.apps/bad") || !strings.Contains(err.Error(), "deployment.apps/worse") || strings.Contains(err.Error(), "deployment.apps/good") {
 		t.Errorf("got %v", err)
 	}

@@ -11,9 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/klog/v2"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // Forward opens a port on 127.0.0.1 that leads to a port of a pod, until the context is done. The target is a pod, or a
@@ -29,8 +30,8 @@ func (c *Client) Forward(ctx context.Context, namespace string, target Target, r
 		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)
 	}
 	ready, failed := make(chan struct{}), make(chan error, 1)
-	f, err := portforward.NewOnAddresses(dialer, []string{"127.0.0.1"}, []string{fmt.Sprintf("%d:%d", localPort, port)}, ctx.Done(), ready,
-		io.Discard, io.Discard)
+	f, err := portforward.NewOnAddressesForStreamingWithContext(klog.NewContext(ctx, klog.Logger{}), dialer, []string{"127.0.0.1"},
+		[]string{fmt.Sprintf("%d:%d", localPort, port)}, ready, io.Discard, io.Discard)
 	if err != nil {
 		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)
 	}
@@ -132,7 +133,7 @@ func namedPort(pod *unstructured.Unstructured, name string, otherwise int) int {
 // forwardDialer speaks over WebSockets, or SPDY with servers that know only that.
 func (c *Client) forwardDialer(namespace, pod string) (httpstream.Dialer, error) {
 	url := c.raw.Post().AbsPath("/api/v1/namespaces", namespace, "pods", pod, "portforward").URL()
-	over, err := portforward.NewSPDYOverWebsocketDialer(url, c.config)
+	over, err := portforward.NewSPDYOverWebsocketDialerForStreamingWithLogger(klog.Logger{}, url, c.config)
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +141,8 @@ func (c *Client) forwardDialer(namespace, pod string) (httpstream.Dialer, error)
 	if err != nil {
 		return nil, err
 	}
-	plain := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-	return portforward.NewFallbackDialer(over, plain, func(err error) bool {
+	plain := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+	return portforward.NewFallbackDialerForStreaming(over, plain, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	}), nil
 }

@@ -1,11 +1,15 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // evaluate looks at each workload in the view, settles those that can be, and says when to look again at the latest.
@@ -45,6 +49,11 @@ func (w *waiter) judge(l *workload, now time.Time) time.Time {
 	pods := w.view.newPods(u)
 	l.trouble = nil
 	var again time.Time
+	settled := time.Time{}
+	if r.done && r.message == "" {
+		settled = w.settles(l, pods, now)
+	}
+	r.done = r.done && settled.IsZero()
 	if !r.done {
 		l.trouble, again = w.troubleOf(l, pods, r.failure != "", now)
 	}
@@ -52,7 +61,7 @@ func (w *waiter) judge(l *workload, now time.Time) time.Time {
 	switch {
 	case r.done:
 		w.succeed(l, r)
-	case r.failure != "" && !(r.passing && w.options.TolerateFailuresUntilDeadline):
+	case r.failure != "":
 		l.fail(r)
 	case l.trouble != nil && again.IsZero() && !w.options.TolerateFailuresUntilDeadline:
 		l.fail(r)
@@ -61,10 +70,57 @@ func (w *waiter) judge(l *workload, now time.Time) time.Time {
 	default:
 		w.progress(l, r, pods)
 	}
-	if again.IsZero() || end.Before(again) {
-		again = end
+	return earliest(end, again, settled)
+}
+
+// earliest is the first of the times that are set.
+func earliest(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
 	}
-	return again
+	return first
+}
+
+// afterCrash is how long a container that has crashed in this run must stay up before it is believed.
+const afterCrash = 10 * time.Second
+
+// settles says from when on the pods that this run made can be believed to stay up; zero if that is now.
+func (w *waiter) settles(l *workload, pods []*corev1.Pod, now time.Time) time.Time {
+	if l.ref.gk.Kind == "Job" {
+		return time.Time{}
+	}
+	var latest time.Time
+	for _, pod := range pods {
+		if pod.CreationTimestamp.Time.Before(l.since) || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		for _, s := range pod.Status.ContainerStatuses {
+			patience := time.Duration(0)
+			if !hasReadinessProbe(pod, s.Name) {
+				patience = w.options.Settle
+			}
+			if last := s.LastTerminationState.Terminated; last != nil && last.ExitCode != 0 {
+				patience = max(patience, afterCrash)
+			}
+			if s.State.Running == nil {
+				return now.Add(w.options.Settle + time.Second) // it has just ended, and what it says next counts
+			}
+			key := fmt.Sprintf("up/%s/%s/%d", pod.UID, s.Name, s.RestartCount)
+			if _, known := w.firstSeen[key]; !known {
+				w.firstSeen[key] = now
+			}
+			if until := w.firstSeen[key].Add(patience); until.After(now) && until.After(latest) {
+				latest = until
+			}
+		}
+	}
+	return latest
+}
+
+func hasReadinessProbe(pod *corev1.Pod, container string) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == container && c.ReadinessProbe != nil })
 }
 
 func (l *workload) fail(r readiness) { l.failed, l.verdict = true, r }
@@ -73,46 +129,71 @@ func (l *workload) fail(r readiness) { l.failed, l.verdict = true, r }
 // counted its crashes.
 func (w *waiter) troubleOf(l *workload, pods []*corev1.Pod, over bool, now time.Time) (*trouble, time.Time) {
 	for _, pod := range pods {
-		t := podTrouble(pod, w.view.warnings[pod.UID], l.ref.gk.Kind == "Job" && !over)
-		if t == nil {
-			continue
+		if t := podTrouble(pod, w.view.warnings[pod.UID], l.ref.gk.Kind == "Job" && !over); t != nil {
+			return t, w.patienceWith(l, t, now)
 		}
-		key := t.pod + "/" + t.container + "/" + t.cause
-		if _, known := w.firstSeen[key]; !known {
-			w.firstSeen[key] = now
-		}
-		if end := w.firstSeen[key].Add(t.patience); now.Before(end) {
-			return t, end
-		}
-		if t.schedule {
-			grows, asked := w.growing[t.pod]
-			if !asked {
-				w.growing[t.pod] = false
-				return t, now
-			}
-			if grows {
-				return t, w.start.Add(l.deadline)
-			}
-		}
-		return t, time.Time{}
 	}
-	return w.controllerTrouble(l), time.Time{}
+	if t := w.controllerTrouble(l); t != nil {
+		return t, w.patienceWith(l, t, now)
+	}
+	return nil, time.Time{}
 }
 
-// controllerTrouble is what keeps a controller from making pods, which for some kinds only its events say.
-func (w *waiter) controllerTrouble(l *workload) *trouble {
-	switch l.ref.gk.Kind {
-	case "StatefulSet", "DaemonSet", "Job":
-	default:
-		return nil
+// patienceWith is until when a trouble may last before it counts; zero if it counts now.
+func (w *waiter) patienceWith(l *workload, t *trouble, now time.Time) time.Time {
+	key := l.ref.key() + "/" + t.pod + "/" + t.container + "/" + t.cause
+	if _, known := w.firstSeen[key]; !known {
+		w.firstSeen[key] = now
 	}
-	u := w.view.live[l.ref.key()]
-	for _, e := range w.view.warnings[u.GetUID()] {
-		if e.Reason == "FailedCreate" {
-			return &trouble{cause: "its pods cannot be created", detail: e.Message, next: nextForCreate(e.Message)}
+	if end := w.firstSeen[key].Add(t.patience); now.Before(end) {
+		return end
+	}
+	if t.schedule {
+		grows, asked := w.growing[t.pod]
+		if !asked {
+			w.growing[t.pod] = false
+			return now
+		}
+		if grows {
+			return w.start.Add(l.deadline)
 		}
 	}
-	return nil
+	return time.Time{}
+}
+
+// controllerTrouble is what keeps a controller from making pods at all: a quota, or an admission that refuses. Of a Deployment
+// the ReplicaSet of the new generation counts, as the Deployment repeats what is wrong with old ones; StatefulSets,
+// DaemonSets and Jobs say it only by events, of which those from before this run are forgiven.
+func (w *waiter) controllerTrouble(l *workload) *trouble {
+	u, why := w.view.live[l.ref.key()], ""
+	switch l.ref.gk.Kind {
+	case "Deployment":
+		if u = w.view.revisions[w.view.currentReplicaSet(u)]; u != nil {
+			why = replicaFailure(u)
+		}
+	case "ReplicaSet", "ReplicationController":
+		why = replicaFailure(u)
+	case "StatefulSet", "DaemonSet", "Job":
+		for _, e := range w.view.warnings[u.GetUID()] {
+			if e.Reason == "FailedCreate" && !e.at.Before(l.since) {
+				why = e.Message
+			}
+		}
+	}
+	switch {
+	case why == "":
+		return nil
+	case strings.Contains(why, "exceeded quota"):
+		return &trouble{cause: "its pods cannot be created", detail: why, next: "ask for less, or raise the quota"}
+	}
+	return &trouble{cause: "its pods cannot be created", detail: why, patience: configPatience, next: "change the pod template so that the cluster admits it"}
+}
+
+func replicaFailure(u *unstructured.Unstructured) string {
+	if c := conditionOf(u, "ReplicaFailure"); c.Status == "True" {
+		return c.Message
+	}
+	return ""
 }
 
 func (w *waiter) succeed(l *workload, r readiness) {
@@ -137,7 +218,7 @@ func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
 		return
 	}
 	if l.trouble == nil {
-		l.trouble = w.lastWarning(pods)
+		l.trouble = w.lastWord(pods)
 	}
 	r.failure = fmt.Sprintf("not ready after %s", l.deadline)
 	if l.trouble == nil {
@@ -147,26 +228,31 @@ func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
 	l.fail(r)
 }
 
-// lastWarning is what can be said of a pod that is not ready at the deadline: the last that the cluster warned of it, such as
-// a probe that fails, and the log of a container that runs all the same.
-func (w *waiter) lastWarning(pods []*corev1.Pod) *trouble {
-	for _, pod := range pods {
-		if isReady(pod) {
-			continue
-		}
-		t := &trouble{pod: pod.Name, cause: "not ready", next: "see the pod and its log, or give it more time with --status-check-deadline"}
-		if warnings := w.view.warnings[pod.UID]; len(warnings) > 0 {
-			last := warnings[len(warnings)-1]
-			t.cause, t.detail = last.Reason, last.Message
-		}
-		for _, s := range pod.Status.ContainerStatuses {
-			if !s.Ready && s.State.Running != nil {
-				t.container, t.logs = s.Name, true
-			}
-		}
-		return t
+// lastWord is what can be said of a pod that is not ready at the deadline: how a container last ended, or the last that the
+// cluster warned of the pod, such as a probe that fails, and the log of a container that runs all the same.
+func (w *waiter) lastWord(pods []*corev1.Pod) *trouble {
+	i := slices.IndexFunc(pods, func(p *corev1.Pod) bool { return !isReady(p) })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	pod := pods[i]
+	t := &trouble{pod: pod.Name, cause: cmp.Or(containersMessage(pod), "not ready"), next: "see the pod and its log, or give it more time with --status-check-deadline"}
+	if warnings := w.view.warnings[pod.UID]; len(warnings) > 0 {
+		last := warnings[len(warnings)-1]
+		t.cause, t.detail = last.Reason, last.Message
+	}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		now, before := s.State.Terminated, s.LastTerminationState.Terminated
+		switch {
+		case now != nil && now.ExitCode != 0:
+			t.container, t.logs, t.cause, t.detail = s.Name, true, exitText(now), now.Message
+		case before != nil && before.ExitCode != 0:
+			t.container, t.logs, t.previous, t.cause, t.detail = s.Name, true, true, exitText(before), before.Message
+		case !s.Ready && s.State.Running != nil:
+			t.container, t.logs = s.Name, true
+		}
+	}
+	return t
 }
 
 // progress says what is new.

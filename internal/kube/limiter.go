@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
 )
 
 // maxInFlight bounds the requests at once: more does not make one API server faster.
@@ -14,7 +13,7 @@ const maxInFlight = 64
 // without one let one more go. Waiting as long as Retry-After says and asking again is client-go's part.
 type limiter struct {
 	next     http.RoundTripper
-	answered *atomic.Bool
+	answered func(*http.Response)
 
 	mu      sync.Mutex
 	free    *sync.Cond
@@ -22,7 +21,7 @@ type limiter struct {
 	running int
 }
 
-func newLimiter(next http.RoundTripper, answered *atomic.Bool) *limiter {
+func newLimiter(next http.RoundTripper, answered func(*http.Response)) *limiter {
 	l := &limiter{next: next, answered: answered, limit: maxInFlight}
 	l.free = sync.NewCond(&l.mu)
 	return l
@@ -36,7 +35,7 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := l.next.RoundTrip(req)
 	l.leave(err == nil && resp.StatusCode == http.StatusTooManyRequests)
 	if err == nil {
-		l.answered.Store(true)
+		l.answered(resp)
 	}
 	return resp, err
 }

@@ -221,11 +221,13 @@ func forAll[T any](all []T, do func(T) error) error {
 		wg.Go(func() { errs[i] = do(t) })
 	}
 	wg.Wait()
-	for _, err := range errs {
-		var unreachable *UnreachableError
-		if errors.As(err, &unreachable) {
-			return err
-		}
+	return oneIfUnreachable(errors.Join(errs...))
+}
+
+func oneIfUnreachable(err error) error {
+	var unreachable *UnreachableError
+	if errors.As(err, &unreachable) {
+		return unreachable
 	}
-	return errors.Join(errs...)
+	return err
 }

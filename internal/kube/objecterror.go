@@ -88,6 +88,8 @@ func nextStep(err error) string {
 	switch {
 	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
 		return "the namespace is being deleted: wait until it is gone, then run again"
+	case strings.Contains(err.Error(), "duplicate entries for key"):
+		return "remove one of the two: the server cannot tell which one is meant"
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return "ask for less, or raise the quota"
 	case apierrors.IsForbidden(err):

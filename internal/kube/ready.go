@@ -2,7 +2,6 @@ package kube
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,7 +13,6 @@ type readiness struct {
 	done    bool
 	message string // what it waits for, or why done is said of something unfinished
 	failure string // it will not get there by itself
-	passing bool   // the failure may pass all the same, when somebody raises a quota
 	next    string // what to do about the failure
 }
 
@@ -83,10 +81,7 @@ func replicaSetReady(u *unstructured.Unstructured) readiness {
 		return r
 	}
 	want, ready := count(u, 1, "spec", "replicas"), count(u, 0, "status", "readyReplicas")
-	switch {
-	case createFailure(u) != "":
-		return cannotCreate(createFailure(u))
-	case ready < want:
+	if ready < want {
 		return readiness{message: fmt.Sprintf("waiting for %d of %d pods to be ready...", want-ready, want)}
 	}
 	return readiness{done: true}
@@ -107,23 +102,4 @@ func count(u *unstructured.Unstructured, absent int64, path ...string) int64 {
 		return absent
 	}
 	return n
-}
-
-// createFailure is why pods cannot be created at all: a quota, or an admission that refuses.
-func createFailure(u *unstructured.Unstructured) string {
-	if c := conditionOf(u, "ReplicaFailure"); c.Status == "True" {
-		return "its pods cannot be created: " + c.Message
-	}
-	return ""
-}
-
-func cannotCreate(why string) readiness {
-	return readiness{failure: why, passing: true, next: nextForCreate(why)}
-}
-
-func nextForCreate(why string) string {
-	if strings.Contains(why, "exceeded quota") {
-		return "ask for less, or raise the quota"
-	}
-	return "change the pod template so that the cluster admits it"
 }

@@ -18,9 +18,6 @@ func deploymentReady(u *unstructured.Unstructured) readiness {
 	if c := conditionOf(u, "Progressing"); c.Reason == "ProgressDeadlineExceeded" {
 		return readiness{failure: "it made no progress within its progressDeadlineSeconds: " + c.Message, next: "kubectl describe its pods"}
 	}
-	if why := createFailure(u); why != "" {
-		return cannotCreate(why)
-	}
 	want := count(u, 1, "spec", "replicas")
 	all, updated := count(u, 0, "status", "replicas"), count(u, 0, "status", "updatedReplicas")
 	available := count(u, 0, "status", "availableReplicas")

@@ -32,8 +32,6 @@ func TestReady(t *testing.T) {
 		{"paused", deployment(`spec: {paused: true, replicas: 1}, status: {observedGeneration: 2}`), "done"},
 		{"no progress", deployment(`status: {observedGeneration: 2, conditions: [{type: Progressing, status: "False", reason: ProgressDeadlineExceeded, message: too slow}]}`),
 			"fail: it made no progress within its progressDeadlineSeconds: too slow"},
-		{"quota", deployment(`status: {observedGeneration: 2, conditions: [{type: ReplicaFailure, status: "True", message: exceeded quota}]}`),
-			"fail: its pods cannot be created: exceeded quota"},
 		{"set: not ready", stateful(`spec: {replicas: 2}, status: {observedGeneration: 2, readyReplicas: 1}`), "wait: waiting for 1 pods to be ready..."},
 		{"set: old revision", stateful(`spec: {replicas: 1}, status: {observedGeneration: 2, readyReplicas: 1, currentRevision: a-1, updateRevision: a-2, updatedReplicas: 0}`),
 			"wait: waiting for rolling update to complete: 0 pods at revision a-2..."},
@@ -116,7 +114,7 @@ func TestPodTrouble(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := ""
-			warnings := []warningEvent{{"Failed", "Failed to pull: denied"}, {"Failed", "Error: ImagePullBackOff"}}
+			warnings := []warningEvent{{Reason: "Failed", Message: "Failed to pull: denied"}, {Reason: "Failed", Message: "Error: ImagePullBackOff"}}
 			if trouble := podTrouble(parsePod(t, test.pod), warnings, test.ofJob); trouble != nil {
 				got = trimmed(trouble.cause, trouble.detail)
 			}

@@ -82,7 +82,7 @@ func (c *Client) lastLines(ctx context.Context, namespace, pod, container string
 	if err != nil {
 		return nil, err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	text, err := io.ReadAll(stream)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +22,11 @@ var (
 	revisionResource   = Resource{Group: "apps", Version: "v1", Kind: "ControllerRevision", Name: "controllerrevisions", Namespaced: true}
 )
 
-// warningEvent is what the cluster warned of an object.
-type warningEvent struct{ Reason, Message string }
+// warningEvent is what the cluster warned of an object, and when it last did, by its own clock.
+type warningEvent struct {
+	Reason, Message string
+	at              time.Time
+}
 
 // view is what the cluster shows of the workloads and of what belongs to them, kept by the watches.
 type view struct {
@@ -46,7 +50,7 @@ func (v *view) put(u *unstructured.Unstructured, gone bool) {
 	defer v.mu.Unlock()
 	key := refOf(u).key()
 	if _, isWorkload := v.live[key]; isWorkload {
-		if v.live[key] = u; gone {
+		if v.live[key] = u; gone && !finished(u) {
 			v.live[key] = nil
 		}
 	}
@@ -71,14 +75,30 @@ func (v *view) put(u *unstructured.Unstructured, gone bool) {
 	}
 }
 
+// finished says whether an object that is gone had done its work: a Job may be cleared away at once.
+func finished(u *unstructured.Unstructured) bool {
+	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	return u.GetKind() == "Job" && jobReady(u).done || u.GetKind() == "Pod" && phase == "Succeeded"
+}
+
 func (v *view) warn(u *unstructured.Unstructured) {
 	uid, _, _ := unstructured.NestedString(u.Object, "involvedObject", "uid")
 	reason, _, _ := unstructured.NestedString(u.Object, "reason")
 	message, _, _ := unstructured.NestedString(u.Object, "message")
-	w := warningEvent{Reason: reason, Message: strings.TrimSpace(message)}
-	if known := v.warnings[types.UID(uid)]; !slices.Contains(known, w) {
-		v.warnings[types.UID(uid)] = append(known, w)
+	w := warningEvent{Reason: reason, Message: strings.TrimSpace(message), at: lastTime(u)}
+	others := slices.DeleteFunc(v.warnings[types.UID(uid)], func(k warningEvent) bool { return k.Reason == w.Reason && k.Message == w.Message })
+	v.warnings[types.UID(uid)] = append(others, w)
+}
+
+// lastTime is when an event last happened: what repeats is counted on the same object, in one of two ways.
+func lastTime(u *unstructured.Unstructured) time.Time {
+	for _, path := range [][]string{{"series", "lastObservedTime"}, {"lastTimestamp"}, {"eventTime"}, {"metadata", "creationTimestamp"}} {
+		text, _, _ := unstructured.NestedString(u.Object, path...)
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			return at
+		}
 	}
+	return time.Time{}
 }
 
 // newPods are the pods of the latest generation of a workload, by name. None as long as the controller has not
@@ -149,8 +169,13 @@ type mirror struct {
 	have map[types.UID]*unstructured.Unstructured
 }
 
-func newMirror(v *view) *mirror {
-	return &mirror{view: v, have: map[types.UID]*unstructured.Unstructured{}}
+// newMirror starts with what is known to be there: should the first list lack it, it is gone.
+func newMirror(v *view, known ...*unstructured.Unstructured) *mirror {
+	m := &mirror{view: v, have: map[types.UID]*unstructured.Unstructured{}}
+	for _, u := range known {
+		m.have[u.GetUID()] = u
+	}
+	return m
 }
 
 func (m *mirror) reset(all []unstructured.Unstructured) {

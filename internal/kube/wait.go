@@ -29,6 +29,9 @@ type WaitOptions struct {
 	Deadline time.Duration
 	// TolerateFailuresUntilDeadline makes crashes and failing pulls passing states: only the deadline ends the wait.
 	TolerateFailuresUntilDeadline bool
+	// Settle is how long a container without a readiness probe must stay up before its pod counts, in pods that this run made. The
+	// cluster calls such a pod ready as soon as its program starts, even one that ends at once. 0: not at all.
+	Settle time.Duration
 }
 
 // Rollout is what Wait saw at its end.
@@ -81,6 +84,7 @@ type workload struct {
 	resource Resource
 	ready    func(*unstructured.Unstructured) readiness
 	deadline time.Duration
+	since    time.Time // by the cluster's clock: warnings from before are of no interest
 
 	done     bool
 	failed   bool
@@ -114,11 +118,24 @@ func newWaiter(c *Client, applied []Applied, o WaitOptions, sink event.Sink) *wa
 			continue
 		}
 		w.workloads = append(w.workloads, &workload{ref: r, origin: a.Object.Origin, resource: a.resource, ready: ready,
-			deadline: deadlineOf(a.Live, o.Deadline), podsSaid: map[string]string{}})
+			deadline: deadlineOf(a.Live, o.Deadline), since: c.since(a), podsSaid: map[string]string{}})
 		w.view.live[r.key()] = a.Live
 		w.view.put(a.Live, false)
 	}
 	return w
+}
+
+// since is when an object was last changed by davit; for one that was left alone, the next full second, as the cluster tells no
+// finer times.
+func (c *Client) since(a Applied) time.Time {
+	if a.Verb != VerbUnchanged {
+		for _, e := range a.Live.GetManagedFields() {
+			if e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Time != nil {
+				return e.Time.Time
+			}
+		}
+	}
+	return time.Now().Add(time.Duration(c.skew.Load()) + time.Second).Truncate(time.Second)
 }
 
 func deadlineOf(u *unstructured.Unstructured, asked time.Duration) time.Duration {
@@ -186,6 +203,9 @@ func (w *waiter) workloadSelections() []selection {
 	var all []selection
 	for p, here := range places {
 		s := selection{resource: here[0].resource, namespace: p.namespace}
+		for _, l := range here {
+			s.known = append(s.known, w.view.live[l.ref.key()])
+		}
 		if len(here) == 1 {
 			s.fields = "metadata.name=" + here[0].ref.name
 		} else {
@@ -219,7 +239,7 @@ func (w *waiter) follow(ctx context.Context) error {
 	failed := make(chan error, 1)
 	watch := func(s selection, needed bool) {
 		wg.Go(func() {
-			if err := w.client.follow(watching, s, newMirror(w.view)); err != nil && needed {
+			if err := w.client.follow(watching, s, newMirror(w.view, s.known...)); err != nil && needed {
 				select {
 				case failed <- err:
 				default:

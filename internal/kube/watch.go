@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -18,6 +19,7 @@ type selection struct {
 	namespace string
 	labels    string
 	fields    string
+	known     []*unstructured.Unstructured // what is there as far as is known
 }
 
 func (s selection) options() metav1.ListOptions {
@@ -33,16 +35,18 @@ type observer interface {
 }
 
 // follow tells o what the selection holds, and every change to it, until the context is done. When the connection breaks or
-// the server has forgotten where we were, it starts again from a list. It returns an error only for what asking again
-// cannot mend, such as a missing permission.
+// the server has forgotten where we were, it starts again from a list. It returns an error for what asking again cannot
+// mend, such as a missing permission, and for a server that stays away for a minute.
 func (c *Client) follow(ctx context.Context, s selection, o observer) error {
-	pause := 100 * time.Millisecond
+	pause, heard := 100*time.Millisecond, time.Now()
 	for {
-		err := c.followOnce(ctx, s, o, func() { pause = 100 * time.Millisecond })
+		err := c.followOnce(ctx, s, o, func() { pause, heard = 100*time.Millisecond, time.Now() })
+		var cert *tls.CertificateVerificationError
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsUnauthorized(err), apierrors.IsMethodNotSupported(err):
+		case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsUnauthorized(err), apierrors.IsMethodNotSupported(err),
+			errors.As(err, &cert), time.Since(heard) > time.Minute:
 			return fmt.Errorf("watching %s in namespace %s: %w", s.resource.Name, s.namespace, c.explain(err))
 		}
 		select {
