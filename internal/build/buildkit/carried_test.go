@@ -82,8 +82,9 @@ func TestDaemonKilledInMidStep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := <-failed; err == nil {
-		t.Error("a build whose daemon was killed succeeded")
+	if err := <-failed; err == nil || !strings.Contains(err.Error(), "the BuildKit carried by davit went away during the build") ||
+		!strings.Contains(err.Error(), carried.LogPath(o.Dir)) {
+		t.Errorf("error %v, want one that says what happened and where the log is", err)
 	}
 	waitFor(t, func() bool { return !stepRuns("1000.25") })
 	if left, err := filepath.Glob("/run/runc/*"); err != nil || len(left) > 0 {

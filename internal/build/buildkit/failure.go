@@ -14,9 +14,12 @@ import (
 	gateway "github.com/moby/buildkit/frontend/gateway/pb"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/moby/buildkit/util/grpcerrors"
 	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/carried"
 )
 
 // failure turns BuildKit's error into one that says where in the Dockerfile, why, and what to do.
@@ -27,6 +30,8 @@ import (
 func (j *job) failure(err error) error {
 	if refused := j.registryFailure(err); refused != nil {
 		err = refused
+	} else if grpcerrors.Code(err) == codes.Unavailable {
+		return j.lostDaemon(err)
 	}
 	var id digest.Digest
 	if vertex := (*errdefs.VertexError)(nil); errors.As(err, &vertex) {
@@ -44,6 +49,15 @@ func (j *job) failure(err error) error {
 		step.Step, step.Err = "", j.notInContext(missing[1], err)
 	}
 	return step
+}
+
+// lostDaemon is a connection that broke.
+func (j *job) lostDaemon(err error) error {
+	text := fmt.Sprintf("the %s went away during the build: %v", j.where, plain(err))
+	if j.where.Kind == Carried {
+		text += "; its log is " + carried.LogPath(j.options.Carried.Dir) + "; the next build starts it again"
+	}
+	return &reworded{text: text, error: err}
 }
 
 // exitCode is that of the step's command, 0 when no command failed.

@@ -89,20 +89,36 @@ func TestPushWithCredentials(t *testing.T) {
 	}
 }
 
-func TestPushDenied(t *testing.T) {
-	host := serveRegistry(t, func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPost {
-				http.Error(w, `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`, http.StatusForbidden)
-				return
+func TestPushRefused(t *testing.T) {
+	for answer, want := range map[int]string{
+		http.StatusForbidden:          "access denied (403)",
+		http.StatusNotFound:           "it has no repository team/app",
+		http.StatusServiceUnavailable: "it failed",
+	} {
+		t.Run(http.StatusText(answer), func(t *testing.T) {
+			t.Parallel()
+			body := map[int]string{ // as registries say it
+				http.StatusForbidden:          `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`,
+				http.StatusNotFound:           `{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}`,
+				http.StatusServiceUnavailable: `{"errors":[{"code":"UNAVAILABLE","message":"service unavailable"}]}`,
+			}[answer]
+			host := serveRegistry(t, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPost {
+						w.Header().Set("Content-Type", "application/json")
+						w.WriteHeader(answer)
+						fmt.Fprint(w, body)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/team/app:v1" })
+			_, err := newCarried(shared.carried).Build(timeout(t), r, &lines{})
+			if err == nil || !strings.Contains(err.Error(), "pushing "+host+"/team/app: "+want) {
+				t.Errorf("error %v, want %s", err, want)
 			}
-			next.ServeHTTP(w, r)
 		})
-	})
-	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/team/app:v1" })
-	_, err := newCarried(shared.carried).Build(timeout(t), r, &lines{})
-	if err == nil || !strings.Contains(err.Error(), "pushing "+host+"/team/app: access denied (403)") {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -48,11 +48,11 @@ var answers = []answer{
 		"it wants credentials, or those given are wrong (401)", "docker login HOST", false},
 	{`403 Forbidden|HTTP 403|(?i)\bdenied\b|insufficient_scope`, "access denied (403)",
 		"log in with an account that may use REPOSITORY: docker login HOST", false},
-	{`(?i)name[_ ]unknown|repository name not known|repository .* not found`, "it has no repository REPOSITORY",
+	{`(?i)name[_ ]unknown|repository name not known|repository .* (not found|does not exist)`, "it has no repository REPOSITORY",
 		"create it there, or choose another with --default-repo", false},
 	{`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`,
 		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false},
-	{`\b5\d\d\b (?i:internal|bad|service|gateway)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
+	{`\b5\d\d\b (?i:internal|bad|service|gateway)|\bunavailable(: |$)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
 		"it failed", "try again later, or look at the registry's log", false}, // the daemons tried again already
 	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false},
 }
