@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 		serveCommand:     func(args []string) error { return buildkitd.Main(context.Background(), args) },
 		asUserCommand:    asUser,
 		userBuildCommand: userBuild,
+		dialStdioCommand: dialStdio,
 	}
 	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
 		if err := commands[os.Args[1]](os.Args[2:]); err != nil {

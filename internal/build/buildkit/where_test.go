@@ -124,6 +124,48 @@ func TestNamedDaemon(t *testing.T) {
 	}
 }
 
+// dialStdioCommand joins standard input and output with a socket, as `buildctl dial-stdio` does on the other side of ssh.
+const dialStdioCommand = "dial-stdio"
+
+func dialStdio(args []string) error {
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	go func() { _, _ = io.Copy(conn, os.Stdin) }()
+	_, err = io.Copy(os.Stdout, conn)
+	return err
+}
+
+func TestDaemonBehindACommand(t *testing.T) {
+	daemon, err := carried.Use(timeout(t), shared.carried)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Release()
+	script := fmt.Sprintf("#!/bin/sh\necho \"$0 $@\" >> \"$ASKED\"\nexec %s %s %s\n", shared.carried.Command[0], dialStdioCommand, carried.SocketPath(shared.carried.Dir))
+	bin := project(t, map[string]string{"ssh": script, "kubectl": script})
+	for _, command := range []string{"ssh", "kubectl"} {
+		if err := os.Chmod(filepath.Join(bin, command), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := filepath.Join(bin, "asked")
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	t.Setenv("ASKED", asked)
+	for address, want := range map[string]string{
+		"ssh://ann@there":                 "ssh -l ann -- there buildctl dial-stdio",
+		"kube-pod://builder?namespace=ci": "kubectl --context= --namespace=ci exec --container= -i builder -- buildctl dial-stdio",
+	} {
+		b := buildkit.New(buildkit.Where{Kind: buildkit.Daemon, Address: address}, buildkit.Options{Getenv: os.Getenv, DockerConfig: shared.noLogin})
+		mustBuild(t, b, request(t, minimal(t)))
+		log, err := os.ReadFile(asked)
+		if err != nil || !strings.Contains(string(log), want) {
+			t.Errorf("%s ran %s (%v), want %s", address, log, err, want)
+		}
+	}
+}
+
 // forwardTLS offers the daemon by TCP with mutual TLS, and returns a folder as buildctl's --tlsdir wants it.
 func forwardTLS(t *testing.T, daemon *carried.Daemon) (dir, address string) {
 	t.Helper()
