@@ -82,3 +82,19 @@ func TestShapes(t *testing.T) {
 		}
 	}
 }
+
+func TestJobManifestPathsCanBeSet(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "skaffold.yaml"), []byte(strings.Replace(file, "requires: [{path: lib}]\n", "", 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	configs, err := load.Load(t.Context(), load.Options{Dir: dir, ViewOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inspect.SetJobManifestPaths(configs, inspect.JobManifestPathList{Verify: map[string]string{"there": "new.yaml"}, CustomActions: map[string]string{"act": "act.yaml"}})
+	got := inspect.JobManifestPaths(configs)
+	if got.Verify["there"] != "new.yaml" || got.CustomActions["act"] != "act.yaml" || len(got.Verify) != 1 {
+		t.Errorf("got %v", got)
+	}
+}

@@ -66,6 +66,23 @@ func Fix(src *diag.Source, version string) (*Fixed, error) {
 	return out, err
 }
 
+// Edit changes documents of a file that was loaded before, at the newest version, and gives the new text. Comments
+// and order stay.
+func Edit(src *diag.Source, change func(index int, doc *yaml.Node)) ([]byte, error) {
+	fixed, err := Fix(src, "")
+	if err != nil {
+		return nil, err
+	}
+	trees, err := documents(&diag.Source{File: src.File, Text: fixed.Text})
+	if err != nil {
+		return nil, err
+	}
+	for i, tree := range trees {
+		change(i, tree)
+	}
+	return encode(trees)
+}
+
 // Effective writes configs as they were understood: newest version, profiles applied, defaults filled in,
 // paths absolute. The configs are changed by it.
 func Effective(configs []*config.Config) ([]byte, error) {

@@ -267,7 +267,7 @@ func (l *loader) prepare(r request, d *Document, index int) (*config.Config, err
 		if a, ok := errors.AsType[*profile.ActivationError](err); ok {
 			path = append(path, a.Index, "activation")
 		}
-		e := d.at(err.Error(), "", path...)
+		e := d.at(err.Error(), "mend the condition, or turn it off with --profile-auto-activation=false", path...)
 		e.Err = err
 		return nil, e
 	}

@@ -95,7 +95,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		return
 	case map[string]any:
 		if err := n.Decode(v.Addr().Interface()); err != nil {
-			d.fail(n, path, "", "%s: %v", path, err)
+			d.fail(n, path, `write "name: value" pairs`, "%s: %v", path, err)
 		}
 		return
 	}
@@ -135,7 +135,7 @@ func (d *decoder) flatMap(n *yaml.Node, v reflect.Value, path string) {
 
 func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
-		d.fail(n, path, "", "%s must hold fields", path)
+		d.fail(n, path, "write its fields below it, indented", "%s must hold fields", path)
 		return
 	}
 	s := d.shape(v.Type())
@@ -229,7 +229,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.ScalarNode {
-		d.fail(n, path, "", "%s must be a single value", path)
+		d.fail(n, path, "write one value", "%s must be a single value", path)
 		return
 	}
 	if v.Kind() == reflect.String {
@@ -237,10 +237,10 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	if err := n.Decode(v.Addr().Interface()); err != nil {
-		want := "a whole number"
+		want, next := "a whole number", "write a number, without quotes"
 		if v.Kind() == reflect.Bool {
-			want = "true or false"
+			want, next = "true or false", "write true or false"
 		}
-		d.fail(n, path, "", "%s must be %s, not %q", path, want, n.Value)
+		d.fail(n, path, next, "%s must be %s, not %q", path, want, n.Value)
 	}
 }

@@ -45,7 +45,7 @@ func (c *checker) object(n *yaml.Node, typ *Type, path string) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		c.add(n, path, "", "%s must hold fields (%s), not %s", label(path), strings.Join(c.sample(typ), ", "), form(n))
+		c.add(n, path, "write its fields below it, indented", "%s must hold fields (%s), not %s", label(path), strings.Join(c.sample(typ), ", "), form(n))
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -130,7 +130,7 @@ func (c *checker) value(n *yaml.Node, k Kind, path string) {
 
 func (c *checker) scalar(n *yaml.Node, k Kind, path string) {
 	if n.Kind != yaml.ScalarNode {
-		c.add(n, path, "", "%s must be a single value, not %s", path, form(n))
+		c.add(n, path, "write one value after the colon", "%s must be a single value, not %s", path, form(n))
 		return
 	}
 	tag := n.ShortTag()
@@ -140,7 +140,7 @@ func (c *checker) scalar(n *yaml.Node, k Kind, path string) {
 			cause := fmt.Sprintf("%s is a whole number: what follows the point of %s is dropped", path, n.Value)
 			c.warnings = append(c.warnings, c.src.At(n.Line, n.Column, path, cause, "write a whole number"))
 		} else if tag != "!!int" && tag != "!!float" {
-			c.add(n, path, "", "%s must be a whole number, not %q", path, n.Value)
+			c.add(n, path, "write a number, without quotes", "%s must be a whole number, not %q", path, n.Value)
 		}
 	case "bool":
 		if tag != "!!bool" && !oldBool(n) {

@@ -55,7 +55,7 @@ func (r *rules) sync(a *model.Artifact, at []any) {
 	case model.SyncManual:
 		for j, rule := range mode {
 			if rule != nil && !strings.HasPrefix(rule.Src, rule.Strip) {
-				r.add(fmt.Sprintf("sync strips %q from %q, which does not start with it", rule.Strip, rule.Src), "", append(at, "sync", "manual", j, "strip")...)
+				r.add(fmt.Sprintf("sync strips %q from %q, which does not start with it", rule.Strip, rule.Src), "strip what src starts with, or leave strip out", append(at, "sync", "manual", j, "strip")...)
 			}
 		}
 	case model.SyncInfer:
@@ -201,7 +201,7 @@ func Manifests(configs []*config.Config) diag.List {
 			found, err := filepath.Glob(path)
 			switch {
 			case err != nil:
-				errs = append(errs, c.Error(fmt.Sprintf("%q is not a pattern for files: %v", pattern, err), "", "manifests", "rawYaml", i))
+				errs = append(errs, c.Error(fmt.Sprintf("%q is not a pattern for files: %v", pattern, err), "write a path, with * for any letters of a name", "manifests", "rawYaml", i))
 			case len(found) == 0:
 				errs = append(errs, c.Error(fmt.Sprintf("no manifest file matches %q", pattern), "paths are relative to "+c.Dir, "manifests", "rawYaml", i))
 			}

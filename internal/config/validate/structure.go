@@ -78,7 +78,7 @@ func (w *walker) object(v reflect.Value, path []any) {
 		}
 		at := extend(path, name)
 		if f.Tag.Get("required") != "" && value.IsZero() {
-			w.errs = append(w.errs, w.c.Error(fmt.Sprintf("required field %q is missing or empty", name), "", at...))
+			w.errs = append(w.errs, w.c.Error(fmt.Sprintf("required field %q is missing or empty", name), fmt.Sprintf("add %s: VALUE", name), at...))
 		}
 		if set := f.Tag.Get("exclusive"); set != "" && !value.IsZero() {
 			if other := exclusive[set]; other != "" {
