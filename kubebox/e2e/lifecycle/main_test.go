@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package lifecycle shows what becomes of a box, and of the machine, when it is brought
 // up, broken and taken down. A box that is up when the tests begin
 // would be lost, so they refuse to run then unless KUBEBOX_E2E_TAKE_DOWN=1 says it may be.

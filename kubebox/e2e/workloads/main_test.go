@@ -1,3 +1,5 @@
+//go:build e2e
+
 // Package workloads shows on a real box that what people run in clusters runs as
 // in any cluster. It uses the box that is up, or brings one up and takes it down again.
 package workloads
