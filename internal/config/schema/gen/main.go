@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,7 +143,7 @@ func (o *object) add(doc document, def definition, version, versions int) {
 
 func order(d definition) []string {
 	names := slices.Clone(d.PreferredOrder)
-	for name := range d.Properties {
+	for _, name := range slices.Sorted(maps.Keys(d.Properties)) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
