@@ -140,7 +140,7 @@ func (d *discovery) refresh(ctx context.Context) error {
 	for _, path := range []string{"/api", "/apis"} {
 		part, err := d.read(ctx, path)
 		if err != nil {
-			return d.client.explain(fmt.Errorf("asking the cluster which kinds it serves: %w", err))
+			return fmt.Errorf("asking the cluster which kinds it serves: %w", err)
 		}
 		all = append(all, part...)
 	}
@@ -153,7 +153,11 @@ const acceptAggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 	"application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 
 func (d *discovery) read(ctx context.Context, path string) ([]Resource, error) {
-	body, err := d.client.raw.Get().AbsPath(path).SetHeader("Accept", acceptAggregated).Do(ctx).Raw()
+	var body []byte
+	err := d.client.ask(ctx, func() (err error) {
+		body, err = d.client.raw.Get().AbsPath(path).SetHeader("Accept", acceptAggregated).Do(ctx).Raw()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/csaupgrade"
@@ -34,14 +35,18 @@ func (a *applier) migrate(ctx context.Context, it *item) error {
 		if err != nil || patch == nil {
 			return err
 		}
-		now, err := a.client.in(it.resource, it.GetNamespace()).Patch(ctx, it.GetName(), types.JSONPatchType, patch,
-			metav1.PatchOptions{FieldManager: FieldManager})
+		var now *unstructured.Unstructured
+		err = a.client.ask(ctx, func() (err error) {
+			now, err = a.client.in(it.resource, it.GetNamespace()).Patch(ctx, it.GetName(), types.JSONPatchType, patch,
+				metav1.PatchOptions{FieldManager: FieldManager})
+			return err
+		})
 		if err == nil {
 			it.live = now
 			return nil
 		}
 		if !apierrors.IsConflict(err) {
-			return a.client.explain(err)
+			return err
 		}
 		// Somebody wrote in between: look again.
 		if it.live, err = a.client.get(ctx, it.resource, it.GetNamespace(), it.GetName()); err != nil || it.live == nil {

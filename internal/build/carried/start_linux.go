@@ -74,40 +74,39 @@ func (d *Daemon) ensure(ctx context.Context, o Options) error {
 	defer start.Close()
 
 	pid, version, err := d.ask(ctx)
-	switch {
-	case err != nil:
+	if err == nil && version != o.Version {
+		if err := d.stopUnused(ctx, o, pid); err != nil {
+			return err
+		}
+		_, _, err = d.ask(ctx) // a daemon in use serves us too: BuildKit's protocol is the same
+	}
+	if err != nil {
 		return d.start(ctx, o)
-	case version == o.Version:
-		return nil
 	}
-	if stopped, err := d.stopOther(ctx, o, pid); err != nil || !stopped {
-		return err
-	}
-	return d.start(ctx, o)
+	return nil
 }
 
-// stopOther stops a daemon of another version unless somebody builds with it: then it serves us too, BuildKit's protocol
-// is the same.
-func (d *Daemon) stopOther(ctx context.Context, o Options, pid int) (bool, error) {
+// stopUnused stops the daemon unless somebody builds with it.
+func (d *Daemon) stopUnused(ctx context.Context, o Options, pid int) error {
 	if err := d.use.Unlock(); err != nil {
-		return false, err
+		return err
 	}
 	alone, err := d.use.TryLock()
 	if err != nil {
-		return false, fmt.Errorf("locking %s: %w", d.use.Path(), err)
+		return fmt.Errorf("locking %s: %w", d.use.Path(), err)
 	}
 	if alone {
 		if err := unix.Kill(pid, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
-			return false, fmt.Errorf("stopping the carried BuildKit of another version: %w", err)
+			return fmt.Errorf("stopping the carried BuildKit of another version: %w", err)
 		}
 		if err := waitUnlocked(ctx, StateLockPath(o.Dir)); err != nil {
-			return false, err
+			return err
 		}
 		if err := d.use.Unlock(); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return alone, lockShared(ctx, d.use)
+	return lockShared(ctx, d.use)
 }
 
 // ask says who answers at the socket: its process, as the kernel knows it, and its version, from the file that the daemon
