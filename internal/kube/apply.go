@@ -61,13 +61,21 @@ type Orphan struct{ Resource, Namespace string }
 // set's parent exists, and a Warning says so: were it taken over, two configurations that share a Namespace would fight for it on
 // every run, and pruning one would take it from the other.
 //
+// Whoever may not read or write the parent ConfigMap deploys without an inventory, and a Warning says so.
+//
 // Lists must have been flattened. Objects are not changed; what was sent is in the result.
 func (c *Client) Apply(ctx context.Context, set Set, objects []Object, o ApplyOptions, sink event.Sink) (*ApplyResult, error) {
 	a := &applier{client: c, set: set, options: o, sink: sink}
 	err := a.run(ctx, objects)
-	if errors.Is(err, errGone) {
+	var noInventory *inventoryError
+	switch {
+	case errors.Is(err, errGone):
 		c.discovery.forget()
 		a = &applier{client: c, set: set, options: o, sink: sink}
+		err = a.run(ctx, objects)
+	case errors.As(err, &noInventory) && apierrors.IsForbidden(noInventory.err):
+		sink.Emit(event.Warning{Message: fmt.Sprintf("no inventory is kept, so what is removed from the manifests cannot be found later: %v", noInventory.err)})
+		a = &applier{client: c, options: o, sink: sink}
 		err = a.run(ctx, objects)
 	}
 	return a.result(), oneIfUnreachable(err)

@@ -5,6 +5,7 @@ package kube_test
 import (
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // everyKind holds fields of all the sorts that the server changes in its own way: defaults, quantities, keys that it fills
@@ -383,6 +385,38 @@ func TestApplyOverADeletion(t *testing.T) {
 	})
 	c.expectVerbs(kube.ApplyOptions{}, []string{"created configmap/held"}, `{apiVersion: v1, kind: ConfigMap, metadata: {name: held}}`)
 	wg.Wait()
+}
+
+// Whoever may do little can still deploy what they may.
+func TestApplyWithFewPermissions(t *testing.T) {
+	c := newCluster(t)
+	user := c.namespace + "-user"
+	c.mustApply(`{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: few}, rules: [{apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}]}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: few}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: few}, subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: ` + user + `}]}`)
+	config, err := clientcmd.LoadFromFile(c.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range config.AuthInfos {
+		u.Impersonate = user
+	}
+	c.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, c.kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	const manifest = `{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: b}}`
+	for _, want := range []string{"created secret/s", "unchanged secret/s"} {
+		c.reconnect()
+		c.expectVerbs(kube.ApplyOptions{}, []string{want}, manifest)
+		if !strings.Contains(c.warnings(), "no inventory is kept") {
+			t.Errorf("warned: %s", c.warnings())
+		}
+	}
+	_, _, err = c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}`)
+	if err == nil || !strings.Contains(err.Error(), "service/s") || !strings.Contains(err.Error(), "the user of this context may not do this") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestGenerateName(t *testing.T) {

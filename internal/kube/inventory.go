@@ -104,6 +104,19 @@ func sortedList(all []string) string {
 	return strings.Join(slices.Compact(all), ",")
 }
 
+// inventoryError says that the parent of a set cannot be read or written.
+type inventoryError struct {
+	doing string
+	set   Set
+	err   error
+}
+
+func (e *inventoryError) Error() string {
+	return fmt.Sprintf("%s the inventory configmap/%s in namespace %s: %v", e.doing, e.set.Name, e.set.Namespace, e.err)
+}
+
+func (e *inventoryError) Unwrap() error { return e.err }
+
 // writeParent makes the parent say scope; it sends nothing when it says so already. It gives the parent as it is now.
 func (c *Client) writeParent(ctx context.Context, set Set, parent *unstructured.Unstructured, s scope) (*unstructured.Unstructured, error) {
 	if set.isZero() || saysAlready(set, parent, s) {
@@ -130,7 +143,7 @@ func (c *Client) writeParent(ctx context.Context, set Set, parent *unstructured.
 		return nil, noNamespace(set.Namespace)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("writing the inventory configmap/%s in namespace %s: %w", set.Name, set.Namespace, err)
+		return nil, &inventoryError{"writing", set, err}
 	}
 	return parent, nil
 }
@@ -153,7 +166,7 @@ func saysAlready(set Set, parent *unstructured.Unstructured, s scope) bool {
 func (c *Client) readParent(ctx context.Context, set Set) (*unstructured.Unstructured, error) {
 	parent, err := c.get(ctx, configMaps, set.Namespace, set.Name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the inventory configmap/%s in namespace %s: %w", set.Name, set.Namespace, err)
+		return nil, &inventoryError{"reading", set, err}
 	}
 	if parent != nil && parent.GetLabels()[labelSetID] == "" {
 		return nil, fmt.Errorf("configmap/%s in namespace %s, where davit would keep its inventory, exists and is not an inventory: "+

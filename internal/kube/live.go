@@ -168,7 +168,7 @@ func (c *Client) readOthers(ctx context.Context, l *live, items []*item) error {
 		return forAll(rest, func(it *item) error {
 			u, err := c.get(ctx, it.resource, p.namespace, it.GetName())
 			if err != nil {
-				return it.fail("reading", err, "")
+				return it.fail("reading", err, nextStep(err))
 			}
 			if u != nil {
 				l.add(u, false)
