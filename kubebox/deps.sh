@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages that kubebox runs on, and with --tests those that its end-to-end tests
-# need as well, if any is missing. Does nothing when all are there.
+# Installs the Debian packages that kubebox runs on, if any is missing; with --tests those that its end-to-end tests
+# need as well, and each further argument is one more package and what it is for ("curl fetches the page").
+# Does nothing when all are there.
 set -eu
 
 say() { printf 'kubebox: %s\n' "$*" >&2; }
@@ -16,12 +17,14 @@ mount                       volumes of pods
 '
 [ -e /proc/sys/net/bridge ] || needed="${needed}kmod loads the kernel module br_netfilter
 "
-case "${1-}" in
---tests) needed="${needed}busybox-static what the pods of the tests run
-" ;;
-'') ;;
-*) fail "unknown argument $1: there is only --tests" ;;
-esac
+for more; do
+	case $more in
+	--tests) more='busybox-static what the pods of the tests run' ;;
+	-*) fail "unknown flag $more: there is only --tests" ;;
+	esac
+	needed="$needed$more
+"
+done
 
 [ "$(uname -s)" = Linux ] || fail "this is $(uname -s); kubebox needs Linux, for instance in a virtual machine"
 command -v dpkg-query >/dev/null || fail "this is no Debian or Ubuntu: install by hand what provides containerd, runc, the CNI plugins, iptables, mount and modprobe"

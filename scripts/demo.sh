@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 need_root
 
 step "Debian packages that containers need"
-make --no-print-directory deps
+kubebox/deps.sh "curl fetches the page"
 done_in
 
 step "building davit (the first time takes some minutes)"

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 need_root
 
 step "Debian packages that the tests need"
-make --no-print-directory deps
+kubebox/deps.sh --tests "docker.io a Docker Engine to build in" "git tags by the commit" "procps looks at processes"
 done_in
 
 step "building davit and kubebox (the first time takes about 20 minutes)"
@@ -15,14 +15,17 @@ done_in
 
 step "unit tests, with the race detector"
 go test -race ./...
+(cd kubebox && go test ./...)
 done_in
 
+# The cluster's tests break boxes and take them down; one that is up goes.
 step "the cluster's own tests"
-(cd kubebox && go test ./... && go test -count=1 -tags e2e -timeout 20m ./e2e/...)
+(cd kubebox && KUBEBOX_E2E_TAKE_DOWN=1 go test -count=1 -tags e2e -timeout 20m ./e2e/...)
 done_in
 
 step "starting the cluster"
 bin/kubebox up
+trap 'bin/kubebox down' EXIT
 DAVIT_TEST_KUBECONFIG=$(bin/kubebox kubeconfig --path)
 export DAVIT_TEST_KUBECONFIG
 done_in
