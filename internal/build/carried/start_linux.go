@@ -158,18 +158,7 @@ func (d *Daemon) start(ctx context.Context, o Options) error {
 	}
 	defer ready.Close()
 
-	idle := o.Idle
-	if idle == 0 {
-		idle = DefaultIdle
-	}
-	args := append(slices.Clone(o.Command[1:]), "--dir", o.Dir, "--idle", idle.String(), "--version", o.Version)
-	cmd := exec.Command(o.Command[0], args...)
-	cmd.Env = withSystemPath(o.Env)
-	cmd.Dir = "/"
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{readyW}
-	// Namespaces of its own: whatever way the daemon ends, the kernel ends the build steps that it left and drops their mounts.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	cmd := daemonCommand(o, log, readyW)
 	if rootless() {
 		err = startRootless(ctx, o.Dir, cmd)
 	} else {
@@ -182,25 +171,49 @@ func (d *Daemon) start(ctx context.Context, o Options) error {
 			Hint:   "run davit where it may create namespaces (a container needs --privileged)",
 		}
 	}
+	reason, err := awaitReady(ctx, cmd, ready)
+	if reason != "" {
+		return &UnavailableError{Reason: reason, Log: tail(log, logged, LogPath(o.Dir))}
+	}
+	return err
+}
+
+// daemonCommand is the daemon's process, which says at readyW that it serves.
+func daemonCommand(o Options, log, readyW *os.File) *exec.Cmd {
+	idle := o.Idle
+	if idle == 0 {
+		idle = DefaultIdle
+	}
+	args := append(slices.Clone(o.Command[1:]), "--dir", o.Dir, "--idle", idle.String(), "--version", o.Version)
+	cmd := exec.Command(o.Command[0], args...)
+	cmd.Env = withSystemPath(o.Env)
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{readyW}
+	// Namespaces of its own: whatever way the daemon ends, the kernel ends the build steps that it left and drops their mounts.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+	return cmd
+}
+
+// awaitReady waits until the daemon serves, or says why it does not.
+func awaitReady(ctx context.Context, cmd *exec.Cmd, ready *os.File) (reason string, err error) {
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	go func() { exited <- cmd.Wait() }() // for as long as it runs, to leave no zombie behind
 	said, err := readAll(ctx, ready, startTimeout)
 	if err == nil && strings.HasPrefix(said, Ready) {
-		return nil
+		return "", nil
 	}
 	_ = cmd.Process.Kill()
 	<-exited
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	reason := strings.TrimSpace(said)
-	switch {
+	switch said = strings.TrimSpace(said); {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
 	case err != nil:
-		reason = fmt.Sprintf("no answer within %s", startTimeout)
-	case reason == "":
-		reason = "it died"
+		return fmt.Sprintf("no answer within %s", startTimeout), nil
+	case said == "":
+		return "it died", nil
 	}
-	return &UnavailableError{Reason: reason, Log: tail(log, logged, LogPath(o.Dir))}
+	return said, nil
 }
 
 // Possible says why the daemon cannot run here, as an *UnavailableError, or returns nil. It looks at the user and at PATH.
