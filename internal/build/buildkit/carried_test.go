@@ -71,6 +71,10 @@ func TestDaemonKilledInMidStep(t *testing.T) {
 	t.Parallel()
 	o := ownDaemon(t)
 	dir := withShell(t, "FROM shell\nRUN sleep 1000.25\n", nil)
+	before, err := filepath.Glob("/run/runc/*")
+	if err != nil {
+		t.Fatal(err)
+	}
 	failed := make(chan error, 1)
 	go func() {
 		_, err := newCarried(o).Build(timeout(t), request(t, dir), &lines{})
@@ -87,8 +91,8 @@ func TestDaemonKilledInMidStep(t *testing.T) {
 		t.Errorf("error %v, want one that says what happened and where the log is", err)
 	}
 	waitFor(t, func() bool { return !stepRuns("1000.25") })
-	if left, err := filepath.Glob("/run/runc/*"); err != nil || len(left) > 0 {
-		t.Errorf("runc's folder holds %v (%v)", left, err)
+	if left, err := filepath.Glob("/run/runc/*"); err != nil || !slices.Equal(left, before) {
+		t.Errorf("runc's folder holds %v, before %v (%v)", left, before, err)
 	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
