@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // the tag policy dateTime names time zones, and a bare machine has none
 
 	"github.com/davit-dev/davit/internal/cli"
 )

@@ -87,6 +87,14 @@ func (w World) path(name string) string {
 	return filepath.Join(w.Dir, name)
 }
 
+// cacheDir is a folder of davit's cache; empty where there is none, and then nothing is kept.
+func (w World) cacheDir(name string) string {
+	if w.CacheDir == "" {
+		return ""
+	}
+	return filepath.Join(w.CacheDir, name)
+}
+
 // usageError is a command line that cannot be understood.
 type usageError struct{ error }
 

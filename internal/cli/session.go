@@ -112,7 +112,7 @@ func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, comman
 func (c *configFlags) kubeOptions(w World, sink event.Sink) kube.Options {
 	return kube.Options{
 		Kubeconfig: kube.KubeconfigPaths(c.kubeconfig, w.Getenv("KUBECONFIG"), w.Home),
-		Context:    c.kubeContext, Namespace: c.namespace, CacheDir: w.CacheDir,
+		Context:    c.kubeContext, Namespace: c.namespace, CacheDir: w.cacheDir("clusters"),
 		UserAgent: "davit/" + w.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")",
 		Warnings:  func(text string) { sink.Emit(event.Warning{Message: text}) },
 	}
@@ -186,19 +186,19 @@ func projectName(ctx context.Context, w World) string {
 }
 
 func (s *session) pipeline(b *buildFlags) {
-	s.index = inputs.OpenIndex(filepath.Join(s.world.CacheDir, "index"), s.world.Dir, s.world.Now, s.sink)
 	s.pipe = &pipeline.Pipeline{
-		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Workers: max(2, runtime.NumCPU()),
-		Inputs: inputs.NewReader(inputs.Options{Index: s.index}),
-		Kube:   s.kube,
+		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Workers: max(2, runtime.NumCPU()), Kube: s.kube,
 	}
 	if b == nil {
 		return
 	}
 	s.pipe.NoCache = !b.cache
 	s.pipe.Cache = cache.New(cache.Options{
-		Folder: filepath.Join(s.world.CacheDir, "images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
+		Folder: s.world.cacheDir("images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
 	})
+	s.index = inputs.OpenIndex(s.world.cacheDir("index"), s.world.Dir, s.world.Now, s.sink)
+	s.pipe.Inputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(false)})
+	s.pipe.PullingInputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(true)})
 	s.pipe.Builder = func(ctx context.Context) (build.Builder, string, error) { return s.builder(ctx, b) }
 }
 
@@ -236,12 +236,15 @@ func (s *session) builder(ctx context.Context, b *buildFlags) (build.Builder, st
 // carriedOptions says how the BuildKit that davit carries is run.
 func carriedOptions(w World) carried.Options {
 	return carried.Options{
-		Dir: filepath.Join(w.CacheDir, "buildkit"), Command: []string{w.Executable, builderCommand}, Env: w.Environ, Version: w.Version,
+		Dir: w.cacheDir("buildkit"), Command: []string{w.Executable, builderCommand}, Env: w.Environ, Version: w.Version,
 	}
 }
 
 // close keeps what was learned about files. A failure costs the next run some hashing.
 func (s *session) close() {
+	if s.index == nil {
+		return
+	}
 	if err := s.index.Save(); err != nil {
 		s.sink.Emit(event.Warning{Message: err.Error()})
 	}

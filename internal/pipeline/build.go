@@ -138,7 +138,7 @@ func (r *builds) one(ctx context.Context, a plan.Artifact) (Image, error) {
 
 // lateLook decides an artifact that had to wait for what it requires.
 func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string]string) (Image, bool, error) {
-	m, err := r.Inputs.Docker(ctx, inputsOf(a.Draft, refs))
+	m, err := r.read(ctx, a.Draft, refs)
 	if err != nil {
 		return Image{}, false, err
 	}
@@ -163,6 +163,10 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	if err := hook.Run(ctx, a.Before, a.Image, env, r.Environ, r.Sink); err != nil {
 		return Image{}, fmt.Errorf("building %s: %w", a.Image, err)
 	}
+	m, products, err := r.settle(ctx, a, refs) // before the build: what somebody saves meanwhile is no product
+	if err != nil {
+		return Image{}, err
+	}
 	result, err := r.builder.Build(ctx, request(a, refs), r.Sink)
 	if err != nil {
 		return Image{}, err
@@ -171,27 +175,25 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	if err := hook.Run(ctx, a.After, a.Image, env, r.Environ, r.Sink); err != nil {
 		return Image{}, fmt.Errorf("after building %s: %w", a.Image, err)
 	}
-	return r.image(a, result.Digest), r.record(ctx, a, refs, result)
-}
-
-// record remembers a build under the inputs that it was made of: those from before its hooks ran, less what they made.
-func (r *builds) record(ctx context.Context, a plan.Artifact, refs map[string]string, result build.Result) error {
-	m := a.Inputs
-	var products []inputs.Product
-	if len(a.Before) > 0 {
-		after, err := r.Inputs.Docker(ctx, inputsOf(a.Draft, refs))
-		if err != nil {
-			return err
-		}
-		last, _ := r.Cache.Last(identity(a.Draft))
-		products = inputs.Produced(a.Inputs, after, last.Products)
-		m = inputs.Settle(a.Inputs, products)
-	}
 	r.Cache.Record(ctx, []cache.Built{{
 		Image: a.Image, Identity: identity(a.Draft), Key: m.Key(), Manifest: m, Products: products,
 		Ref: a.Ref.String(), Digest: result.Digest, ImageID: result.ImageID, Pushed: a.Push,
 	}})
-	return nil
+	return r.image(a, result.Digest), nil
+}
+
+// settle gives the inputs that a build is remembered under: those from before its hooks ran, less what they made.
+func (r *builds) settle(ctx context.Context, a plan.Artifact, refs map[string]string) (inputs.Manifest, []inputs.Product, error) {
+	if len(a.Before) == 0 {
+		return a.Inputs, nil, nil
+	}
+	after, err := r.read(ctx, a.Draft, refs)
+	if err != nil {
+		return inputs.Manifest{}, nil, err
+	}
+	last, _ := r.Cache.Last(identity(a.Draft))
+	products := inputs.Produced(a.Inputs, after, last.Products)
+	return inputs.Settle(a.Inputs, products), products, nil
 }
 
 func request(a plan.Artifact, refs map[string]string) build.Request {

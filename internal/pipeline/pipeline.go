@@ -21,8 +21,9 @@ type Pipeline struct {
 	Workers int      // builds at a time
 	NoCache bool     // build everything
 
-	Inputs *inputs.Reader
-	Cache  *cache.Cache
+	Inputs        *inputs.Reader
+	PullingInputs *inputs.Reader // of artifacts whose base images are asked for anew
+	Cache         *cache.Cache
 	// Builder looks for where to build, at the first artifact that has to be built. where names it for people.
 	Builder func(ctx context.Context) (b build.Builder, where string, err error)
 	Kube    *kube.Client

@@ -96,12 +96,21 @@ func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []
 			continue
 		}
 		group.Go(func() error {
-			manifests[i], errs[i] = p.Inputs.Docker(ctx, inputsOf(drafts[i], refs))
+			manifests[i], errs[i] = p.read(ctx, drafts[i], refs)
 			return nil
 		})
 	}
 	_ = group.Wait() // the errors are in errs, all of them
 	return errors.Join(errs...)
+}
+
+// read reads what an artifact is made of.
+func (p *Pipeline) read(ctx context.Context, d plan.Draft, refs map[string]string) (inputs.Manifest, error) {
+	reader := p.Inputs
+	if d.Spec.Pull {
+		reader = p.PullingInputs
+	}
+	return reader.Docker(ctx, inputsOf(d, refs))
 }
 
 func inputsOf(d plan.Draft, refs map[string]string) inputs.Docker {
@@ -182,7 +191,11 @@ func (p *Pipeline) lookUp(ctx context.Context, queries []cache.Query) ([]cache.H
 			retag = append(retag, cache.Tag{Digest: h.Digest, Ref: queries[i].Ref})
 		}
 	}
-	return hits, p.Cache.Retag(ctx, retag)
+	// By its digest the image can be used all the same, so whoever may only read goes on.
+	if err := p.Cache.Retag(ctx, retag); err != nil {
+		p.warn("%v", err)
+	}
+	return hits, ctx.Err()
 }
 
 // remember notes a hit that this machine did not know yet, so that it is found by its digest next time.

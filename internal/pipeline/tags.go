@@ -3,9 +3,11 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/plan"
 	"github.com/davit-dev/davit/internal/tag"
 )
@@ -30,10 +32,7 @@ func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image
 		}
 		jobs[i] = tag.Job{Policy: policy, Artifact: tag.Artifact{
 			Image: d.Image, Workspace: d.Spec.Context,
-			InputDigest: func(ctx context.Context) (string, error) {
-				m, err := p.Inputs.Docker(ctx, inputsOf(d, nil))
-				return string(m.Key()), err
-			},
+			InputDigest: func(ctx context.Context) (string, error) { return p.inputDigest(ctx, d, drafts) },
 		}}
 	}
 	made, err := tag.Generate(ctx, jobs)
@@ -53,6 +52,34 @@ func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image
 		refs[i].Tag, refs[i].Digest = ref.Tag, ""
 	}
 	return refs, nil
+}
+
+// inputDigest is the digest over the files of an artifact and of all that it requires.
+func (p *Pipeline) inputDigest(ctx context.Context, d plan.Draft, drafts []plan.Draft) (string, error) {
+	digest := inputs.Digest{Folder: d.Dir, Workspace: d.Written.Context, Dockerfile: d.Written.Dockerfile, Target: d.Spec.Target}
+	for _, part := range withRequired(d, drafts) {
+		part.Before = nil
+		m, err := p.read(ctx, part, nil)
+		if err != nil {
+			return "", err
+		}
+		digest.Parts = append(digest.Parts, inputs.DigestPart{Workspace: part.Written.Context, Manifest: m})
+	}
+	return inputs.InputDigest(ctx, digest)
+}
+
+// withRequired lists an artifact and what it requires, directly or not, each once.
+func withRequired(d plan.Draft, drafts []plan.Draft) []plan.Draft {
+	all := []plan.Draft{d}
+	for i := 0; i < len(all); i++ {
+		for _, r := range all[i].Requires {
+			known := slices.ContainsFunc(all, func(a plan.Draft) bool { return a.Image == r.Image })
+			if at := slices.IndexFunc(drafts, func(a plan.Draft) bool { return a.Image == r.Image }); at >= 0 && !known {
+				all = append(all, drafts[at])
+			}
+		}
+	}
+	return all
 }
 
 // policies makes policies of what the config says. They share one git.

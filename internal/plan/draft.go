@@ -77,6 +77,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	}
 	d := Draft{
 		Image: a.Image, Name: o.Repo.Rewrite(name), Spec: spec, Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Dir: c.Dir,
+		Written:   Written{a.Context, docker.Dockerfile},
 		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
 		Before:    hostHooks(c.Dir, a.Hooks.Before, context), After: hostHooks(c.Dir, a.Hooks.After, context),
 		Insecure: slices.Concat(o.Insecure, c.Model.Build.InsecureRegistries),

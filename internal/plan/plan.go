@@ -31,6 +31,7 @@ type Draft struct {
 	Policy    model.Tagger
 	Tag       string // given for all images; empty: by the policy
 	Dir       string // absolute: the folder that the config's paths start from
+	Written   Written
 	Spec      build.Docker
 	Platforms []string
 	Requires  []Requirement
@@ -39,6 +40,9 @@ type Draft struct {
 	Push      bool
 	Insecure  []string
 }
+
+// Written is how the config writes paths; the tag policy inputDigest depends on that, as Skaffold's does.
+type Written struct{ Context, Dockerfile string }
 
 // Requirement is an image that must be built first, and the build argument that carries it.
 type Requirement struct{ Image, Alias string }
