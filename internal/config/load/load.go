@@ -190,7 +190,7 @@ func (l *loader) document(ctx context.Context, r request, d *Document, index int
 	name := d.Model.Metadata.Name
 	if name != "" {
 		if other, ok := l.named[name]; ok && other != r.file {
-			return nil, d.at(fmt.Sprintf("config name %q is used in %s too", name, other), "give each config its own metadata.name", "metadata", "name")
+			return nil, d.at(fmt.Sprintf("config name %q is used in %s too", name, l.shown(other)), "give each config its own metadata.name", "metadata", "name")
 		}
 		l.named[name] = r.file
 	}
