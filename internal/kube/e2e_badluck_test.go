@@ -76,7 +76,7 @@ func (r *road) build() {
 			}
 			to, err := net.Dial("tcp", r.to)
 			if err != nil {
-				from.Close()
+				_ = from.Close()
 				continue
 			}
 			r.mu.Lock()
@@ -90,17 +90,17 @@ func (r *road) build() {
 
 func (r *road) carry(from, to net.Conn) {
 	_, _ = io.Copy(to, from)
-	from.Close()
-	to.Close()
+	_ = from.Close()
+	_ = to.Close()
 }
 
 // cut breaks all connections; nobody listens until the road is built again.
 func (r *road) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.listener.Close()
+	_ = r.listener.Close()
 	for conn := range r.open {
-		conn.Close()
+		_ = conn.Close()
 	}
 	r.open = map[net.Conn]bool{}
 }
@@ -221,7 +221,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	text := `{apiVersion: v1, kind: Config, current-context: box, clusters: [{name: c, cluster: {server: "https://` + l.Addr().String() + `"}}], contexts: [{name: box, context: {cluster: c}}]}`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -46,7 +46,7 @@ func TestManyWorkloads(t *testing.T) {
 	c := newCluster(t)
 	var all strings.Builder
 	for i := range 100 {
-		all.WriteString("---" + workload("apps/v1", "Deployment", fmt.Sprintf("web-%d", i), "example.org/none", "replicas: 0"))
+		all.WriteString("---" + workload("Deployment", fmt.Sprintf("web-%d", i), "example.org/none", "replicas: 0"))
 		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: Service, metadata: {name: web-%d}, spec: {selector: {app: web-%[1]d}, ports: [{port: 80}]}}\n", i)
 	}
 	for _, name := range []string{"first", "again"} {

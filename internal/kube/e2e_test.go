@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -217,7 +218,7 @@ func objects(t *testing.T, manifests ...string) []kube.Object {
 		for {
 			var fields map[string]any
 			err := dec.Decode(&fields)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -304,24 +305,24 @@ func mustConfig(t *testing.T, img v1.Image) *v1.ConfigFile {
 const forever = `trap 'exit 0' TERM; echo started; while :; do /bin/busybox sleep 0.1; done`
 
 func deployment(name, image string) string {
-	return workload("apps/v1", "Deployment", name, image, "")
+	return workload("Deployment", name, image, "")
 }
 
-// workload is a manifest of a kind with a pod template; more goes into its spec.
-func workload(apiVersion, kind, name, image, more string) string {
+// workload is a manifest of a kind of apps/v1; more goes into its spec.
+func workload(kind, name, image, more string) string {
 	return fmt.Sprintf(`
-apiVersion: %s
+apiVersion: apps/v1
 kind: %s
-metadata: {name: %s, labels: {app: %[3]s}}
+metadata: {name: %s, labels: {app: %[2]s}}
 spec:
-  selector: {matchLabels: {app: %[3]s}}
-  %[5]s
+  selector: {matchLabels: {app: %[2]s}}
+  %[4]s
   template:
-    metadata: {labels: {app: %[3]s}}
+    metadata: {labels: {app: %[2]s}}
     spec:
       terminationGracePeriodSeconds: 1
-      containers: [{name: main, image: "%[4]s"}]
-`, apiVersion, kind, name, image, more)
+      containers: [{name: main, image: "%[3]s"}]
+`, kind, name, image, more)
 }
 
 // eventually waits for what the cluster does by itself.
