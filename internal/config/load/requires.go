@@ -54,8 +54,27 @@ func (l *loader) required(ctx context.Context, r request, d *Document, c *config
 			continue
 		}
 		configs = append(configs, more...)
+		l.warnUnknown(c, dep, i, next.file)
 	}
 	return configs, errs.Err()
+}
+
+// warnUnknown warns about configs that are required by name and not there.
+func (l *loader) warnUnknown(c *config.Config, dep model.Dependency, index int, file string) {
+	var known []string
+	for _, d := range l.files[file] {
+		known = append(known, d.Model.Metadata.Name)
+	}
+	for j, name := range dep.Configs {
+		if slices.Contains(known, name) {
+			continue
+		}
+		next := ""
+		if near := diag.Nearest(name, known); near != "" {
+			next = fmt.Sprintf("did you mean %q?", near)
+		}
+		c.Warnings = append(c.Warnings, c.Error(fmt.Sprintf("%s has no config named %q", l.shown(file), name), next, "requires", index, "configs", j))
+	}
 }
 
 // activated gives the profiles of a required config that the active profiles of this one turn on.
