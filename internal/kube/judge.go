@@ -83,7 +83,7 @@ func earliest(times ...time.Time) (first time.Time) {
 	return first
 }
 
-// afterCrash is how long a container that has crashed in this run must stay up before it is believed.
+// afterCrash is how long a container without a readiness probe that has crashed in this run must stay up before it is believed.
 const afterCrash = 10 * time.Second
 
 // settles says from when on the pods that this run made can be believed to stay up; zero if that is now.
@@ -92,31 +92,39 @@ func (w *waiter) settles(l *workload, pods []*corev1.Pod, now time.Time) time.Ti
 		return time.Time{}
 	}
 	var latest time.Time
+	if until := w.seen("done/"+l.ref.key(), now).Add(w.options.Settle); len(pods) == 0 && until.After(now) && w.watching {
+		latest = until // the watch of the pods may be behind that of the workload
+	}
 	for _, pod := range pods {
 		if pod.CreationTimestamp.Time.Before(l.since) || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded {
 			continue
 		}
 		for _, s := range pod.Status.ContainerStatuses {
-			patience := time.Duration(0)
-			if !hasReadinessProbe(pod, s.Name) {
-				patience = w.options.Settle
-			}
-			if last := s.LastTerminationState.Terminated; last != nil && last.ExitCode != 0 {
-				patience = max(patience, afterCrash)
+			if hasReadinessProbe(pod, s.Name) {
+				continue
 			}
 			if s.State.Running == nil {
 				return now.Add(w.options.Settle + time.Second) // it has just ended, and what it says next counts
 			}
-			key := fmt.Sprintf("up/%s/%s/%d", pod.UID, s.Name, s.RestartCount)
-			if _, known := w.firstSeen[key]; !known {
-				w.firstSeen[key] = now
+			patience := w.options.Settle
+			if last := s.LastTerminationState.Terminated; last != nil && last.ExitCode != 0 {
+				patience = max(patience, afterCrash)
 			}
-			if until := w.firstSeen[key].Add(patience); until.After(now) && until.After(latest) {
+			up := w.seen(fmt.Sprintf("up/%s/%s/%d", pod.UID, s.Name, s.RestartCount), now)
+			if until := up.Add(patience); until.After(now) && until.After(latest) {
 				latest = until
 			}
 		}
 	}
 	return latest
+}
+
+// seen is when something was first seen.
+func (w *waiter) seen(key string, now time.Time) time.Time {
+	if _, known := w.firstSeen[key]; !known {
+		w.firstSeen[key] = now
+	}
+	return w.firstSeen[key]
 }
 
 func hasReadinessProbe(pod *corev1.Pod, container string) bool {
@@ -142,21 +150,18 @@ func (w *waiter) troubleOf(l *workload, pods []*corev1.Pod, over bool, now time.
 // patienceWith is until when a trouble may last before it counts; zero if it counts now.
 func (w *waiter) patienceWith(l *workload, t *trouble, now time.Time) time.Time {
 	key := l.ref.key() + "/" + t.pod + "/" + t.container + "/" + t.cause
-	if _, known := w.firstSeen[key]; !known {
-		w.firstSeen[key] = now
-	}
-	if end := w.firstSeen[key].Add(t.patience); now.Before(end) {
+	if end := w.seen(key, now).Add(t.patience); now.Before(end) {
 		return end
 	}
-	if t.schedule {
-		grows, asked := w.growing[t.pod]
-		if !asked {
-			w.growing[t.pod] = false
-			return now
-		}
-		if grows {
-			return w.start.Add(l.deadline)
-		}
+	if !t.schedule {
+		return time.Time{}
+	}
+	switch w.growth[t.pod] {
+	case growthUnknown, growthToAsk:
+		w.growth[t.pod] = growthToAsk
+		return now
+	case growthPromised:
+		return w.start.Add(l.deadline)
 	}
 	return time.Time{}
 }

@@ -104,13 +104,24 @@ type waiter struct {
 	workloads []*workload
 	start     time.Time
 	failedAt  time.Time // of the first failure
+	watching  bool      // what is seen changes by itself
 
-	firstSeen map[string]time.Time // of a trouble
-	growing   map[string]bool      // pods for which the cluster is asked whether it grows: false, until it says so
+	firstSeen map[string]time.Time // of a trouble, or of a container that runs
+	growth    map[string]growth    // by pod that no node takes
 }
 
+// growth is whether an autoscaler has promised a node for a pod.
+type growth int
+
+const (
+	growthUnknown growth = iota
+	growthToAsk          // as soon as the view is not held
+	growthNone
+	growthPromised
+)
+
 func newWaiter(c *Client, applied []Applied, o WaitOptions, sink event.Sink) *waiter {
-	w := &waiter{client: c, options: o, sink: sink, view: newView(), start: time.Now(), firstSeen: map[string]time.Time{}, growing: map[string]bool{}}
+	w := &waiter{client: c, options: o, sink: sink, view: newView(), start: time.Now(), firstSeen: map[string]time.Time{}, growth: map[string]growth{}}
 	for _, a := range applied {
 		r := refOf(a.Live)
 		ready := readyFunc(r.gk)
@@ -232,6 +243,7 @@ func (w *waiter) commonSet(workloads []*workload) string {
 
 // follow watches until all workloads are settled.
 func (w *waiter) follow(ctx context.Context) error {
+	w.watching = true
 	watching, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -288,19 +300,13 @@ func (w *waiter) waiting() bool {
 
 // askWhetherGrowing asks, for pods that no node takes, whether an autoscaler has promised one. It says whether it asked.
 func (w *waiter) askWhetherGrowing(ctx context.Context) bool {
-	var ask []*workload
-	w.view.mu.Lock()
+	asked := false
 	for _, l := range w.workloads {
-		if l.settled() || l.trouble == nil || !l.trouble.schedule {
+		if l.settled() || l.trouble == nil || w.growth[l.trouble.pod] != growthToAsk {
 			continue
 		}
-		if grows, listed := w.growing[l.trouble.pod]; listed && !grows && w.firstSeen["asked/"+l.trouble.pod].IsZero() {
-			w.firstSeen["asked/"+l.trouble.pod] = time.Now()
-			ask = append(ask, l)
-		}
-	}
-	w.view.mu.Unlock()
-	for _, l := range ask {
+		asked = true
+		w.growth[l.trouble.pod] = growthNone
 		found, err := w.client.in(eventResource, l.ref.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + l.trouble.pod})
 		if err != nil {
 			continue
@@ -308,13 +314,11 @@ func (w *waiter) askWhetherGrowing(ctx context.Context) bool {
 		for _, e := range found.Items {
 			reason, _, _ := unstructured.NestedString(e.Object, "reason")
 			if reason == "TriggeredScaleUp" || reason == "Nominated" {
-				w.view.mu.Lock()
-				w.growing[l.trouble.pod] = true
-				w.view.mu.Unlock()
+				w.growth[l.trouble.pod] = growthPromised
 			}
 		}
 	}
-	return len(ask) > 0
+	return asked
 }
 
 // rollout is what the view shows now.
