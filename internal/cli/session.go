@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -233,10 +235,15 @@ func (s *session) builder(ctx context.Context, b *buildFlags) (build.Builder, st
 	return buildkit.New(where, buildkit.Options{Getenv: s.world.Getenv, DockerConfig: s.dockerConfig(), Carried: own}), where.String(), nil
 }
 
-// carriedOptions says how the BuildKit that davit carries is run.
+// carriedOptions says how the BuildKit that davit carries is run. Its version is that of this very file, so that a newly built davit of the same
+// version replaces the daemon of an older one.
 func carriedOptions(w World) carried.Options {
+	version := w.Version
+	if info, err := os.Stat(w.Executable); err == nil {
+		version = fmt.Sprintf("%s %d %d", version, info.Size(), info.ModTime().UnixNano())
+	}
 	return carried.Options{
-		Dir: w.cacheDir("buildkit"), Command: []string{w.Executable, builderCommand}, Env: w.Environ, Version: w.Version,
+		Dir: w.cacheDir("buildkit"), Command: []string{w.Executable, builderCommand}, Env: w.Environ, Version: version,
 	}
 }
 

@@ -106,7 +106,7 @@ spec: {nodeSelector: {<<: *l, y: "3"}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := v["spec"], map[string]any(map[string]any{"nodeSelector": map[string]any{"x": "1", "y": "3"}}); !reflect.DeepEqual(got, want) {
+	if got, want := v["spec"], (map[string]any{"nodeSelector": map[string]any{"x": "1", "y": "3"}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %#v, want %#v", got, want)
 	}
 }

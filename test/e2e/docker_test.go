@@ -15,7 +15,7 @@ import (
 // TestDockerEngine takes the example through a real Docker Engine: it builds by the Engine's BuildKit and pushes by the Engine.
 func TestDockerEngine(t *testing.T) {
 	socket := startDocker(t)
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.env = []string{"DOCKER_HOST=unix://" + socket}
 	p.davit("run").ok().says("with Docker Engine at unix://"+socket, "Successfully built and tagged", "deployment.apps/my-web-app created", "as built")
 	digest := p.running()
@@ -26,7 +26,7 @@ func TestDockerEngine(t *testing.T) {
 }
 
 func TestDockerEngineThatIsGone(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.env = []string{"DOCKER_HOST=unix:///nowhere/docker.sock"}
 	p.davit("run").fails(1).complains("DOCKER_HOST", "unix:///nowhere/docker.sock")
 	p.nothingDeployed()

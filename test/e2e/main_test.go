@@ -100,7 +100,7 @@ func stopBuilder() {
 	})
 }
 
-// project is a copy of an example in a folder and a git repository of its own, with a namespace of its own.
+// project is a copy of examples/getting-started in a folder and a git repository of its own, with a namespace of its own.
 type project struct {
 	t         *testing.T
 	dir       string
@@ -108,16 +108,16 @@ type project struct {
 	env       []string // on top of the suite's
 }
 
-func newProject(t *testing.T, example string) *project {
+func newProject(t *testing.T) *project {
 	t.Helper()
-	p := &project{t: t, dir: filepath.Join(t.TempDir(), filepath.Base(example))}
+	p := &project{t: t, dir: filepath.Join(t.TempDir(), "getting-started")}
 	ns, err := suite.client.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.namespace = ns.Name
-	copyTree(t, filepath.Join(suite.root, "examples", example), p.dir)
+	copyTree(t, filepath.Join(suite.root, "examples", "getting-started"), p.dir)
 	p.write("page/which.txt", p.namespace) // no other test has these inputs: the registry's cache would find its image
 	p.git("init", "--quiet")
 	p.git("add", ".")
@@ -300,14 +300,13 @@ func (r result) says(texts ...string) result {
 	return r
 }
 
-func (r result) saysNot(texts ...string) result {
+func (r result) saysNot(texts ...string) {
 	r.t.Helper()
 	for _, text := range texts {
 		if strings.Contains(r.stdout, text) {
 			r.t.Fatalf("%q is in stdout:\n%s", text, r.stdout)
 		}
 	}
-	return r
 }
 
 // complains checks that stderr has these texts.

@@ -25,7 +25,7 @@ const app = "my-web-app"
 // TestTheWayThrough follows the example from a fresh checkout over a run that has nothing to do, an edit of the page and
 // one of the source, to its deletion.
 func TestTheWayThrough(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 
 	first := p.davit("run").ok()
 	first.says(
@@ -79,7 +79,7 @@ func TestTheWayThrough(t *testing.T) {
 // TestReferenceTextToTheLetter runs the config of the text that davit was asked to implement: v2beta10, an artifact named
 // my-web-app, and a Deployment that knows it as gcr.io/my-project/my-web-app.
 func TestReferenceTextToTheLetter(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.write("skaffold.yaml", `apiVersion: skaffold/v2beta10
 kind: Config
 build:
@@ -100,7 +100,7 @@ deploy:
 }
 
 func TestNewestVersion(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.write("skaffold.yaml", `apiVersion: skaffold/v4beta14
 kind: Config
 metadata: {name: web}
@@ -117,7 +117,7 @@ deploy:
 }
 
 func TestTagIsTheCommit(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	head := strings.TrimSpace(p.output("git", "rev-parse", "--short", "HEAD"))
 	p.davit("build").ok().says("localhost:", ":"+head+"\n")
 	p.replace("page/index.html", "Hello", "Hi")
@@ -125,7 +125,7 @@ func TestTagIsTheCommit(t *testing.T) {
 }
 
 func TestTwoRunsAtOnce(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	one, two := p.start("run"), p.start("run")
 	one.wait().ok()
 	two.wait().ok()
@@ -178,7 +178,7 @@ contexts: [{name: gone, context: {cluster: gone, user: u}}]}`)
 		}, []string{"/nowhere/config", "KUBECONFIG"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newProject(t, "getting-started")
+			p := newProject(t)
 			c.spoil(p)
 			r := p.davit("run").fails(1).complains(c.wants...)
 			if r.took > 30*time.Second {
@@ -190,7 +190,7 @@ contexts: [{name: gone, context: {cluster: gone, user: u}}]}`)
 }
 
 func TestPodThatCrashes(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.replace("main.go", `log.Print("listening on :8080")`, `log.Fatal("the database is not there")`)
 	r := p.davit("run").fails(1)
 	r.complains("deployment.apps/my-web-app", "container my-web-app", "the database is not there")
@@ -203,7 +203,7 @@ func TestPodThatCrashes(t *testing.T) {
 }
 
 func TestImageThatCannotBePulled(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.replace("k8s/deployment.yaml", "      - name: my-web-app\n", "      - {name: side, image: \"localhost:5000/no/such:image\"}\n      - name: my-web-app\n")
 	r := p.davit("run").fails(1)
 	r.complains("container side", "localhost:5000/no/such:image")
@@ -228,7 +228,7 @@ func TestInterrupt(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newProject(t, "getting-started")
+			p := newProject(t)
 			c.spoil(p)
 			r := p.start("run")
 			r.sees(c.at)
@@ -246,7 +246,7 @@ func TestInterrupt(t *testing.T) {
 
 // TestRunStep runs a step inside the image that is built, by the BuildKit that davit carries.
 func TestRunStep(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.runStep(`"sh", "-c", "echo made in a step > /page/index.html"`)
 	p.davit("run").ok().says("RUN", "as built")
 	if page := p.page(); !strings.Contains(page, "made in a step") {
@@ -262,7 +262,7 @@ func TestRunStep(t *testing.T) {
 
 // TestKilled kills davit in the middle of a build; the next run finds nothing broken.
 func TestKilled(t *testing.T) {
-	p := newProject(t, "getting-started")
+	p := newProject(t)
 	p.runStep(`"sleep", "3"`)
 	for range 3 {
 		r := p.start("run")
