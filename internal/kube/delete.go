@@ -42,6 +42,12 @@ func (c *Client) Delete(ctx context.Context, set Set, objects []Object, o Delete
 		return err
 	}
 	l, err := c.readLive(ctx, set, items)
+	var noInventory *inventoryError
+	if errors.As(err, &noInventory) && apierrors.IsForbidden(noInventory.err) {
+		sink.Emit(event.Warning{Message: fmt.Sprintf("only what is in the manifests is deleted: %v", noInventory.err)})
+		set = Set{}
+		l, err = c.readLive(ctx, set, items)
+	}
 	if err != nil {
 		return err
 	}

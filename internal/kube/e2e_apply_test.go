@@ -391,7 +391,7 @@ func TestApplyOverADeletion(t *testing.T) {
 func TestApplyWithFewPermissions(t *testing.T) {
 	c := newCluster(t)
 	user := c.namespace + "-user"
-	c.mustApply(`{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: few}, rules: [{apiGroups: [""], resources: [secrets], verbs: [get, create, patch]}]}
+	c.mustApply(`{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: few}, rules: [{apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}]}
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: few}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: few}, subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: ` + user + `}]}`)
 	config, err := clientcmd.LoadFromFile(c.kubeconfig)
@@ -412,6 +412,9 @@ func TestApplyWithFewPermissions(t *testing.T) {
 		if !strings.Contains(c.warnings(), "no inventory is kept") {
 			t.Errorf("warned: %s", c.warnings())
 		}
+	}
+	if err := c.Delete(c.ctx, c.set, objects(t, manifest), kube.DeleteOptions{}, c); err != nil || !strings.Contains(c.warnings(), "only what is in the manifests is deleted") {
+		t.Errorf("got %v, warned: %s", err, c.warnings())
 	}
 	_, _, err = c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}`)
 	if err == nil || !strings.Contains(err.Error(), "service/s") || !strings.Contains(err.Error(), "the user of this context may not do this") {

@@ -109,6 +109,9 @@ func (c *Client) until(ctx context.Context, r Resource, namespace, name string, 
 	defer cancel()
 	o := &condition{done: done, met: cancel}
 	err := c.follow(ctx, selection{resource: r, namespace: namespace, fields: "metadata.name=" + name}, o)
+	if apierrors.IsForbidden(err) {
+		err = c.poll(ctx, r, namespace, name, o)
+	}
 	switch {
 	case o.isMet:
 		return nil
@@ -118,6 +121,27 @@ func (c *Client) until(ctx context.Context, r Resource, namespace, name string, 
 		return parent.Err()
 	}
 	return context.DeadlineExceeded
+}
+
+// poll is for those who may get an object, but not watch it.
+func (c *Client) poll(ctx context.Context, r Resource, namespace, name string, o *condition) error {
+	for {
+		u, err := c.get(ctx, r, namespace, name)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if o.set(u, u == nil); o.isMet {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // condition observes one object and ends the watch when it is as it should be.
