@@ -19,7 +19,6 @@ import (
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
@@ -60,7 +59,7 @@ func (w *world) cache(folder string) *Cache {
 }
 
 // push puts a new image under ref and returns its digest.
-func (w *world) push(ref string) (v1.Image, string) {
+func (w *world) push(ref string) string {
 	w.t.Helper()
 	image, err := random.Image(64, 1)
 	if err == nil {
@@ -73,7 +72,7 @@ func (w *world) push(ref string) (v1.Image, string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return image, digest.String()
+	return digest.String()
 }
 
 func (w *world) tag(ref string) name.Tag {
@@ -107,7 +106,7 @@ func TestBuildOnceForEveryone(t *testing.T) {
 	if hit := w.lookup(here, q); hit.Found || fmt.Sprint(hit.Why) != "[no entry yet]" {
 		t.Fatalf("an empty cache said %+v", hit)
 	}
-	_, digest := w.push(q.Ref)
+	digest := w.push(q.Ref)
 	here.Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, Digest: digest, Pushed: true}})
 
 	w.requests = nil
@@ -181,7 +180,7 @@ func TestImageThatIsGoneIsBuiltAgain(t *testing.T) {
 	w := newWorld(t)
 	c, m := w.cache(t.TempDir()), manifest("1")
 	q := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true}
-	_, digest := w.push(q.Ref)
+	digest := w.push(q.Ref)
 	c.Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, Digest: digest, Pushed: true}})
 	for _, ref := range []string{q.Ref, keyRef(q.Ref, q.Key), w.host + "/web@" + digest} {
 		parsed, err := name.ParseReference(ref)

@@ -16,6 +16,6 @@ func statOf(info fs.FileInfo) (stat, bool) {
 		mtime:  st.Mtim.Nano(),
 		ctime:  st.Ctim.Nano(),
 		inode:  st.Ino,
-		device: uint64(st.Dev),
+		device: uint64(st.Dev), //nolint:unconvert // it is an int32 on some architectures
 	}, true
 }

@@ -119,11 +119,10 @@ func TestGitCommitVariants(t *testing.T) {
 
 func TestOnlyTheOwnFolderIsDirty(t *testing.T) {
 	r := newRepository(t)
-	short := r.git("rev-parse", "--short", "HEAD")
 	r.write("a b/ö/main.go", "x")
 	r.write(".gitignore", "*.log\n/ignored/\n")
 	r.commit("more")
-	short = r.git("rev-parse", "--short", "HEAD")
+	short := r.git("rev-parse", "--short", "HEAD")
 	folders := []string{r.at("a"), r.at("b"), r.at("a b/ö")}
 	check := func(why string, want ...string) {
 		t.Helper()

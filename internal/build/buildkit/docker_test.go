@@ -89,7 +89,7 @@ func TestDockerEngine(t *testing.T) {
 	}
 	var refused atomic.Int32
 	private := serveRegistry(t, basicAuth("ann", "secret", &refused))
-	b := buildkit.New(where, buildkit.Options{Getenv: os.Getenv, DockerConfig: dockerConfig(t, private, "ann", "secret")})
+	b := buildkit.New(where, buildkit.Options{Getenv: os.Getenv, DockerConfig: dockerConfig(t, private, "secret")})
 	hostNetwork := func(_ *build.Request, d *build.Docker) { d.Network = "host" }
 
 	t.Run("push", func(t *testing.T) {

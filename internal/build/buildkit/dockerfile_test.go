@@ -45,7 +45,7 @@ func pushed(t *testing.T, r build.Request, result build.Result) (v1.Image, map[s
 	defer content.Close()
 	for archive := tar.NewReader(content); ; {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return image, files
 		}
 		if err != nil {

@@ -47,8 +47,8 @@ func basicAuth(user, password string, refused *atomic.Int32) func(http.Handler) 
 }
 
 // dockerConfig writes what `docker login` writes.
-func dockerConfig(t *testing.T, host, user, password string) string {
-	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+func dockerConfig(t *testing.T, host, password string) string {
+	auth := base64.StdEncoding.EncodeToString([]byte("ann:" + password))
 	return project(t, map[string]string{"config.json": fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, auth)})
 }
 
@@ -60,18 +60,18 @@ func minimal(t *testing.T) string {
 func TestPushWithCredentials(t *testing.T) {
 	t.Parallel()
 	var refused atomic.Int32
-	host := serveRegistry(t, basicAuth("ann", "secret", &refused))
+	host := serveRegistry(t, basicAuth("secret", &refused))
 	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/team/app:v1" })
 	with := func(config string) *buildkit.Builder {
 		return buildkit.New(buildkit.Where{Kind: buildkit.Carried},
 			buildkit.Options{Getenv: os.Getenv, DockerConfig: config, Carried: shared.carried})
 	}
-	mustBuild(t, with(dockerConfig(t, host, "ann", "secret")), r)
+	mustBuild(t, with(dockerConfig(t, host, "secret")), r)
 
 	for name, config := range map[string]string{
 		"none":          t.TempDir(),
-		"wrong":         dockerConfig(t, host, "ann", "wrong"),
-		"another's own": dockerConfig(t, "registry.example", "ann", "secret"),
+		"wrong":         dockerConfig(t, host, "wrong"),
+		"another's own": dockerConfig(t, "registry.example", "secret"),
 	} {
 		refused.Store(0)
 		_, err := with(config).Build(timeout(t), r, &lines{})
@@ -190,7 +190,7 @@ func TestPlainHTTPOnlyWhereAllowed(t *testing.T) {
 
 func TestCredentialHelper(t *testing.T) {
 	var refused atomic.Int32
-	host := serveRegistry(t, basicAuth("ann", "secret", &refused))
+	host := serveRegistry(t, basicAuth("secret", &refused))
 	bin := project(t, map[string]string{"docker-credential-test": "#!/bin/sh\ncat > /dev/null\necho '{\"Username\": \"ann\", \"Secret\": \"secret\"}'\n"})
 	if err := os.Chmod(filepath.Join(bin, "docker-credential-test"), 0o755); err != nil {
 		t.Fatal(err)

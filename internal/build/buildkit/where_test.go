@@ -101,7 +101,7 @@ func TestNamedDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer daemon.Release()
+	defer func() { _ = daemon.Release() }()
 	r := request(t, withShell(t, "FROM shell\nRUN true\n", nil))
 	build := func(address, tlsDir string) error {
 		_, err := buildkit.New(buildkit.Where{Kind: buildkit.Daemon, Address: address, TLSDir: tlsDir},
@@ -142,7 +142,7 @@ func TestDaemonBehindACommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer daemon.Release()
+	defer func() { _ = daemon.Release() }()
 	script := fmt.Sprintf("#!/bin/sh\necho \"$0 $@\" >> \"$ASKED\"\nexec %s %s %s\n", shared.carried.Command[0], dialStdioCommand, carried.SocketPath(shared.carried.Dir))
 	bin := project(t, map[string]string{"ssh": script, "kubectl": script})
 	for _, command := range []string{"ssh", "kubectl"} {

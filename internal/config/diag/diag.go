@@ -47,7 +47,7 @@ type Error struct {
 // Error shows the position, the cause, the line with a caret and the next step.
 func (e *Error) Error() string {
 	var b strings.Builder
-	if at := e.Position.String(); at != "" {
+	if at := e.String(); at != "" {
 		b.WriteString(at + ": ")
 	}
 	b.WriteString(e.Cause)

@@ -208,7 +208,7 @@ func (l *loader) document(ctx context.Context, r request, d *Document, index int
 		return nil, err
 	}
 	l.visiting = append(l.visiting, visit{key, cmp.Or(name, fmt.Sprintf("%s[%d]", l.shown(r.file), index))})
-	configs, err := l.required(ctx, r, d, c, wanted)
+	configs, err := l.required(ctx, r, c, wanted)
 	l.visiting = l.visiting[:len(l.visiting)-1]
 	if err != nil {
 		return nil, err

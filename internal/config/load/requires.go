@@ -21,7 +21,7 @@ type remote struct {
 }
 
 // required loads what a config requires, in order.
-func (l *loader) required(ctx context.Context, r request, d *Document, c *config.Config, wanted bool) ([]*config.Config, error) {
+func (l *loader) required(ctx context.Context, r request, c *config.Config, wanted bool) ([]*config.Config, error) {
 	var configs []*config.Config
 	var errs diag.List
 	for i, dep := range c.Model.Requires {

@@ -106,7 +106,7 @@ func bucket(t *testing.T, objects map[string]string, order []string) *httptest.S
 			fmt.Fprint(w, objects[name[1:]])
 		default:
 			glob, start := r.URL.Query().Get("matchGlob"), 0
-			fmt.Sscan(r.URL.Query().Get("pageToken"), &start)
+			_, _ = fmt.Sscan(r.URL.Query().Get("pageToken"), &start)
 			for i := start; i < len(order); i++ {
 				folder, deep := strings.CutSuffix(glob, "**")
 				hit, _ := path.Match(glob, order[i])
