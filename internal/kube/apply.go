@@ -65,6 +65,7 @@ type Orphan struct{ Resource, Namespace string }
 //
 // Lists must have been flattened. Objects are not changed; what was sent is in the result.
 func (c *Client) Apply(ctx context.Context, set Set, objects []Object, o ApplyOptions, sink event.Sink) (*ApplyResult, error) {
+	ctx = quiet(ctx)
 	a := &applier{client: c, set: set, options: o, sink: sink}
 	err := a.run(ctx, objects)
 	var noInventory *inventoryError

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/klog/v2"
 )
 
 // FieldManager is the name under which davit owns the fields that it applies.
@@ -130,6 +132,9 @@ func (c *Client) Namespace() string { return c.namespace }
 
 // Server is the URL of the API server.
 func (c *Client) Server() string { return c.config.Host }
+
+// quiet keeps client-go from writing to stderr what its errors say anyway.
+func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, klog.Logger{}) }
 
 // in gives the requests for a resource in a namespace; the namespace is ignored for resources that have none.
 func (c *Client) in(r Resource, namespace string) dynamic.ResourceInterface {

@@ -14,6 +14,7 @@ import (
 // LocalRegistry is the registry that the cluster advertises for images built on this machine, as KEP-1755 specifies
 // ("localhost:5001"); "" if it advertises none.
 func (c *Client) LocalRegistry(ctx context.Context) (string, error) {
+	ctx = quiet(ctx)
 	u, err := c.get(ctx, configMaps, "kube-public", "local-registry-hosting")
 	if apierrors.IsForbidden(err) || err == nil && u == nil {
 		return "", nil
@@ -31,6 +32,7 @@ func (c *Client) LocalRegistry(ctx context.Context) (string, error) {
 
 // NodePlatforms are the platforms of the cluster's nodes ("linux/amd64"), sorted, each once; none if we may not see the nodes.
 func (c *Client) NodePlatforms(ctx context.Context) ([]string, error) {
+	ctx = quiet(ctx)
 	nodes, err := c.list(ctx, Resource{Version: "v1", Kind: "Node", Name: "nodes"}, "", metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
 		return nil, nil

@@ -37,6 +37,7 @@ type victim struct {
 // until they are gone, and deletes the set's parent last. Objects that are not there are fine; so is a set that is not. An
 // object given that belongs to another living set is left there, with a Warning. Errors are joined, each an [*ObjectError].
 func (c *Client) Delete(ctx context.Context, set Set, objects []Object, o DeleteOptions, sink event.Sink) error {
+	ctx = quiet(ctx)
 	items, err := c.resolveKnown(ctx, objects, sink)
 	if err != nil {
 		return err

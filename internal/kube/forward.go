@@ -21,6 +21,7 @@ import (
 // Service, Deployment, StatefulSet, DaemonSet or ReplicaSet, which stands for one of its ready pods. The port of a Service
 // is led to its target port. localPort 0 takes a free one; the address is "127.0.0.1:PORT".
 func (c *Client) Forward(ctx context.Context, namespace string, target Target, remotePort, localPort int) (string, error) {
+	ctx = quiet(ctx)
 	pod, port, err := c.podBehind(ctx, namespace, target, remotePort)
 	if err != nil {
 		return "", fmt.Errorf("forwarding a port to %s/%s in namespace %s: %w", target.Kind, target.Name, namespace, err)
@@ -30,7 +31,7 @@ func (c *Client) Forward(ctx context.Context, namespace string, target Target, r
 		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)
 	}
 	ready, failed := make(chan struct{}), make(chan error, 1)
-	f, err := portforward.NewOnAddressesForStreamingWithContext(klog.NewContext(ctx, klog.Logger{}), dialer, []string{"127.0.0.1"},
+	f, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"127.0.0.1"},
 		[]string{fmt.Sprintf("%d:%d", localPort, port)}, ready, io.Discard, io.Discard)
 	if err != nil {
 		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)

@@ -49,6 +49,7 @@ type Workload struct {
 // When a workload fails for good, the others have some seconds more to settle. The error joins a [*RolloutError] for each that
 // failed.
 func (c *Client) Wait(ctx context.Context, applied []Applied, o WaitOptions, sink event.Sink) (*Rollout, error) {
+	ctx = quiet(ctx)
 	w := newWaiter(c, applied, o, sink)
 	if len(w.workloads) == 0 {
 		return &Rollout{}, nil
@@ -70,6 +71,7 @@ func (c *Client) Wait(ctx context.Context, applied []Applied, o WaitOptions, sin
 
 // Observe reads the pods of the workloads among the objects without waiting for anything.
 func (c *Client) Observe(ctx context.Context, applied []Applied) (*Rollout, error) {
+	ctx = quiet(ctx)
 	w := newWaiter(c, applied, WaitOptions{}, event.SinkFunc(func(event.Event) {}))
 	if err := w.look(ctx); err != nil {
 		return nil, err
