@@ -60,7 +60,7 @@ func minimal(t *testing.T) string {
 func TestPushWithCredentials(t *testing.T) {
 	t.Parallel()
 	var refused atomic.Int32
-	host := serveRegistry(t, basicAuth("secret", &refused))
+	host := serveRegistry(t, basicAuth("ann", "secret", &refused))
 	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/team/app:v1" })
 	with := func(config string) *buildkit.Builder {
 		return buildkit.New(buildkit.Where{Kind: buildkit.Carried},
@@ -190,7 +190,7 @@ func TestPlainHTTPOnlyWhereAllowed(t *testing.T) {
 
 func TestCredentialHelper(t *testing.T) {
 	var refused atomic.Int32
-	host := serveRegistry(t, basicAuth("secret", &refused))
+	host := serveRegistry(t, basicAuth("ann", "secret", &refused))
 	bin := project(t, map[string]string{"docker-credential-test": "#!/bin/sh\ncat > /dev/null\necho '{\"Username\": \"ann\", \"Secret\": \"secret\"}'\n"})
 	if err := os.Chmod(filepath.Join(bin, "docker-credential-test"), 0o755); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func (d *Document) at(cause, next string, path ...any) *diag.Error {
 func (l *loader) copy(d *Document) (*yaml.Node, *model.Config) {
 	var m model.Config
 	// The same tree was decoded without errors before.
-	_ = l.shapes.Decode(d.Source, d.Tree, &m)
+	_, _ = l.shapes.Decode(d.Source, d.Tree, &m)
 	return ynode.Clone(d.Tree), &m
 }
 
