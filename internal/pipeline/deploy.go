@@ -159,6 +159,10 @@ func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
 	return objects, errors.Join(errs...)
 }
 
+// settle is how long a container without a readiness probe must stay up before its pod counts: a program that ends at once would pass
+// otherwise.
+const settle = 500 * time.Millisecond
+
 // wait waits for the workloads of all deployments together, each with its own deadline.
 func (p *Pipeline) wait(ctx context.Context, rendered []Rendered, applied [][]kube.Applied) (*kube.Rollout, error) {
 	all := &kube.Rollout{}
@@ -175,7 +179,8 @@ func (p *Pipeline) wait(ctx context.Context, rendered []Rendered, applied [][]ku
 	return all, p.stage(event.StageWait, func() error {
 		var errs []error
 		for i, a := range applied {
-			r, err := p.Kube.Wait(ctx, a, kube.WaitOptions{Deadline: rendered[i].Deadline, TolerateFailuresUntilDeadline: rendered[i].Tolerate}, p.Sink)
+			o := kube.WaitOptions{Deadline: rendered[i].Deadline, TolerateFailuresUntilDeadline: rendered[i].Tolerate, Settle: settle}
+			r, err := p.Kube.Wait(ctx, a, o, p.Sink)
 			if err != nil {
 				errs = append(errs, err)
 				continue
