@@ -98,6 +98,11 @@ func (w World) cacheDir(name string) string {
 // usageError is a command line that cannot be understood.
 type usageError struct{ error }
 
+// told is a failure that the command has put on standard output already, in a form for programs.
+type told struct{ failure, writing error }
+
+func (t told) Error() string { return t.failure.Error() }
+
 // Main runs davit and returns its exit code. The first interrupt ends the run cleanly, the second at once.
 func Main(w World, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -117,6 +122,9 @@ func Main(w World, args []string) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(w.Stderr, "interrupted: what was done stays, run again to go on")
 		return exitInterrupted
+	}
+	if t, ok := errors.AsType[told](err); ok && t.writing == nil {
+		return exitFailure
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
@@ -202,7 +210,7 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	common.addTo(root.PersistentFlags())
 	root.AddCommand(newRun(w, &common), newBuild(w, &common), newDelete(w, &common), newDiagnose(w, &common),
-		newFix(w), newSchema(w), newConfig(w), newVersion(w))
+		newInspect(w, &common), newFix(w), newSchema(w), newConfig(w), newVersion(w))
 	return root
 }
 

@@ -3,6 +3,7 @@ package inspect
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -32,7 +33,17 @@ func Failed(err error) Failure {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return Failure{Code: e.Code, Message: e.Message}
 	}
-	return Failure{Code: "INSPECT_UNKNOWN_ERR", Message: err.Error()}
+	code := "INSPECT_UNKNOWN_ERR"
+	switch {
+	case diag.All(err) == nil:
+	case errors.Is(err, load.ErrNoModule):
+		code = "CONFIG_BAD_FILTER_ERR"
+	case errors.Is(err, fs.ErrNotExist):
+		code = "CONFIG_FILE_NOT_FOUND_ERR"
+	default:
+		code = "CONFIG_FILE_PARSING_ERR"
+	}
+	return Failure{Code: code, Message: err.Error()}
 }
 
 // Setting is a field of a build environment and its value: "push", true. A dot leads into an object.
@@ -69,14 +80,15 @@ func AddBuildEnv(configs []*config.Config, kind string, settings []Setting, prof
 // ModifyBuildEnv changes a build environment that is there already. Where strict is off, configs without it are left
 // alone.
 func ModifyBuildEnv(configs []*config.Config, kind string, settings []Setting, profile string, strict bool) error {
-	found := profile == ""
-	err := edit(configs, profile == "", func(c *config.Config, doc *yaml.Node) error {
+	if profile != "" && !slices.ContainsFunc(configs, func(c *config.Config) bool { return hasProfile(c, profile) }) {
+		return &Error{"INSPECT_PROFILE_NOT_FOUND_ERR", fmt.Sprintf("no config has a profile %q: use add to make it", profile)}
+	}
+	return edit(configs, profile == "", func(c *config.Config, doc *yaml.Node) error {
 		target := doc
 		if profile != "" {
 			if target = profileNode(doc, profile, false); target == nil {
 				return nil
 			}
-			found = true
 		}
 		environment := ynode.Path(target, "build", kind)
 		switch {
@@ -87,10 +99,10 @@ func ModifyBuildEnv(configs []*config.Config, kind string, settings []Setting, p
 		}
 		return nil
 	})
-	if err == nil && !found {
-		return &Error{"INSPECT_PROFILE_NOT_FOUND_ERR", fmt.Sprintf("no config has a profile %q: use add to make it", profile)}
-	}
-	return err
+}
+
+func hasProfile(c *config.Config, name string) bool {
+	return slices.ContainsFunc(c.Model.Profiles, func(p model.Profile) bool { return p.Name == name })
 }
 
 // AddDependencies appends to the requirements of the configs what a JSON file lists under "dependencies".

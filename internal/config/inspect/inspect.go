@@ -55,7 +55,8 @@ type ProfileList struct {
 	Profiles []Profile `json:"profiles"`
 }
 
-// Profiles lists all profiles, or those that build in an environment: local, googleCloudBuild or cluster.
+// Profiles lists all profiles, or those that build in an environment: local (which is also what a profile without one
+// counts as), googleCloudBuild or cluster.
 func Profiles(configs []*config.Config, environment string) ProfileList {
 	list := ProfileList{Profiles: []Profile{}}
 	for _, c := range configs {
@@ -70,7 +71,7 @@ func Profiles(configs []*config.Config, environment string) ProfileList {
 
 func environmentName(e model.Environment) string {
 	if e == nil {
-		return ""
+		return "local"
 	}
 	return model.Name(e)
 }

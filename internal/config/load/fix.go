@@ -86,10 +86,18 @@ func Edit(src *diag.Source, change func(index int, doc *yaml.Node)) ([]byte, err
 // Effective writes configs as they were understood: newest version, profiles applied, defaults filled in,
 // paths absolute. The configs are changed by it.
 func Effective(configs []*config.Config) ([]byte, error) {
+	for _, c := range configs {
+		c.Model.Profiles = nil
+	}
+	return Joined(configs)
+}
+
+// Joined is like Effective, with all profiles kept.
+func Joined(configs []*config.Config) ([]byte, error) {
 	var trees []*yaml.Node
 	for _, c := range configs {
 		c.Model.MakeAbsolute(c.Dir)
-		c.Model.Requires, c.Model.Profiles = nil, nil
+		c.Model.Requires = nil
 		trees = append(trees, model.Encode(c.Model))
 	}
 	return encode(trees)

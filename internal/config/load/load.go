@@ -65,6 +65,9 @@ type Options struct {
 	ViewOnly bool
 }
 
+// ErrNoModule is below the error of a load whose Modules name no config.
+var ErrNoModule = errors.New("no such module")
+
 // Remote brings configs from elsewhere to this machine.
 type Remote interface {
 	// Git gives the folder of a checkout and its commit.
@@ -95,7 +98,7 @@ func Load(ctx context.Context, o Options) ([]*config.Config, error) {
 		return nil, err
 	}
 	if len(configs) == 0 {
-		return nil, &diag.Error{Position: diag.Position{File: file}, Cause: fmt.Sprintf("no config is named %s", quoted(o.Modules)), Next: "modules found: " + quoted(l.modules())}
+		return nil, &diag.Error{Position: diag.Position{File: file}, Cause: fmt.Sprintf("no config is named %s", quoted(o.Modules)), Next: "modules found: " + quoted(l.modules()), Err: ErrNoModule}
 	}
 	if err := l.unknownProfiles(); err != nil {
 		return nil, err
