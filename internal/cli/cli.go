@@ -210,7 +210,8 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	common.addTo(root.PersistentFlags())
 	root.AddCommand(newRun(w, &common), newBuild(w, &common), newDelete(w, &common), newDiagnose(w, &common),
-		newInspect(w, &common), newFix(w), newSchema(w), newConfig(w), newVersion(w))
+		newInspect(w, &common), newLint(w, &common),
+		newFindConfigs(w), newFix(w), newSchema(w), newConfig(w), newVersion(w))
 	return root
 }
 

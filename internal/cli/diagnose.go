@@ -2,13 +2,17 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/internal/config/diag"
 	"github.com/davit-dev/davit/internal/config/load"
 	"github.com/davit-dev/davit/internal/config/template"
+	"github.com/davit-dev/davit/internal/event"
 )
 
 type diagnoseOptions struct {
@@ -25,14 +29,15 @@ func newDiagnose(w World, c *common) *cobra.Command {
 		Use:   "diagnose",
 		Short: "Check the config, and print it as it is understood",
 		Example: `  davit diagnose
-  davit diagnose --yaml-only -p production`,
+  davit diagnose --yaml-only -p production
+  davit diagnose --output json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDiagnose(cmd.Context(), w, o) },
 	}
 	o.config.addTo(cmd.Flags())
 	cmd.Flags().BoolVar(&o.yamlOnly, "yaml-only", false, "print the config and nothing else")
 	cmd.Flags().BoolVar(&o.templating, "enable-templating", false, "expand the templates that can be expanded now")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "file to write to, in place of standard output")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", `file to write to, in place of standard output; "json" prints what is wrong as JSON instead`)
 	return cmd
 }
 
@@ -40,6 +45,9 @@ func runDiagnose(ctx context.Context, w World, o *diagnoseOptions) error {
 	sink, err := o.common.lines(w, true)
 	if err != nil {
 		return err
+	}
+	if o.output == "json" {
+		return diagnoseJSON(ctx, w, sink, o)
 	}
 	configs, err := o.config.load(ctx, w, sink, "diagnose", true)
 	if err != nil {
@@ -63,6 +71,51 @@ func runDiagnose(ctx context.Context, w World, o *diagnoseOptions) error {
 		return err
 	}
 	return writeOutput(w, o.output, text)
+}
+
+// diagnosis is what programs get to know of a config. Without errors, it lists the documents that it consists of.
+type diagnosis struct {
+	Errors   diag.List           `json:"errors"`
+	Warnings diag.List           `json:"warnings,omitempty"`
+	Configs  []diagnosedDocument `json:"configs,omitempty"`
+}
+
+// diagnosedDocument is one document, in the order of deployment.
+type diagnosedDocument struct {
+	File       string   `json:"file"`
+	Name       string   `json:"name,omitempty"`
+	APIVersion string   `json:"apiVersion"`
+	Commit     string   `json:"commit,omitempty"`
+	Profiles   []string `json:"profiles,omitempty"`
+}
+
+// diagnoseJSON checks the config as a run would, and prints one JSON object, whatever the result.
+func diagnoseJSON(ctx context.Context, w World, sink event.Sink, o *diagnoseOptions) error {
+	if o.yamlOnly || o.templating {
+		return usageError{errors.New("--output json prints no config: leave out --yaml-only and --enable-templating, or write ./json for a file of that name")}
+	}
+	configs, err := o.config.load(ctx, w, sink, "diagnose", false)
+	d := diagnosis{Errors: problems(err)}
+	for _, c := range configs {
+		d.Warnings = append(d.Warnings, c.Warnings...)
+		d.Configs = append(d.Configs, diagnosedDocument{File: c.File, Name: c.Name, APIVersion: c.APIVersion, Commit: c.Commit, Profiles: c.Profiles})
+	}
+	writing := json.NewEncoder(w.Stdout).Encode(d)
+	if err != nil {
+		return told{err, writing}
+	}
+	return writing
+}
+
+// problems gives what is wrong for programs: with file, line and column where it is an error of the config.
+func problems(err error) diag.List {
+	if err == nil {
+		return diag.List{}
+	}
+	if list := diag.All(err); list != nil {
+		return list
+	}
+	return diag.List{{Cause: err.Error()}}
 }
 
 // writeOutput writes to a file, or to standard output when none is named.
