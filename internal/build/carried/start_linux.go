@@ -204,7 +204,7 @@ func awaitReady(ctx context.Context, cmd *exec.Cmd, ready *os.File) (reason stri
 		return "", nil
 	}
 	_ = cmd.Process.Kill()
-	_ = <-exited // that it was killed is known
+	<-exited //nolint:errcheck // that it was killed is known
 	switch said = strings.TrimSpace(said); {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
