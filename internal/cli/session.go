@@ -96,9 +96,12 @@ func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, comman
 			return k.Context(), nil
 		},
 		Debug: func(text string) { sink.Emit(event.Debug{Message: text}) },
-		Remote: &remote.Fetcher{Dir: dir, Policy: policy, RunGit: func(ctx context.Context, dir string, args ...string) ([]byte, error) {
-			return tag.Exec(w.Environ)(ctx, dir, "git", args...)
-		}},
+		Remote: &remote.Fetcher{
+			Dir: dir, Policy: policy, Token: googleToken(w, sink), StorageURL: storageEmulator(w),
+			RunGit: func(ctx context.Context, dir string, args ...string) ([]byte, error) {
+				return tag.Exec(w.Environ)(ctx, dir, "git", args...)
+			},
+		},
 	})
 	for _, config := range configs {
 		for _, warning := range config.Warnings {

@@ -165,11 +165,11 @@ func (f *Fetcher) call(ctx context.Context, method, address string) (io.ReadClos
 	if err != nil {
 		return nil, err
 	}
-	if f.Token != nil {
-		token, err := f.Token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("getting an access token: %w", err)
-		}
+	token, err := f.token(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("getting an access token: %w", err)
+	}
+	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := cmp.Or(f.HTTP, http.DefaultClient).Do(request)
@@ -181,10 +181,22 @@ func (f *Fetcher) call(ctx context.Context, method, address string) (io.ReadClos
 	}
 	defer response.Body.Close()
 	var answer struct{ Error struct{ Message string } }
+	text := response.Status
 	if json.NewDecoder(response.Body).Decode(&answer) == nil && answer.Error.Message != "" {
-		return nil, fmt.Errorf("%s: %s", response.Status, answer.Error.Message)
+		text += ": " + answer.Error.Message
 	}
-	return nil, errors.New(response.Status)
+	if token == "" && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden) {
+		text += "; no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+	}
+	return nil, errors.New(text)
+}
+
+// token gives the token for a request; empty for an emulator of Cloud Storage, which is not to see it.
+func (f *Fetcher) token(ctx context.Context, address string) (string, error) {
+	if f.Token == nil || f.StorageURL != "" && strings.HasPrefix(address, strings.TrimSuffix(f.StorageURL, "/")+"/storage/") {
+		return "", nil
+	}
+	return f.Token(ctx)
 }
 
 // CloudBuildRepo gives the folder of a checkout of a repository that is connected to Cloud Build, which

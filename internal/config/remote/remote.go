@@ -51,7 +51,7 @@ type Fetcher struct {
 	RunGit func(ctx context.Context, dir string, args ...string) ([]byte, error)
 	// HTTP reaches Google's APIs; nil means http.DefaultClient.
 	HTTP *http.Client
-	// Token gives an access token for Google's APIs; nil asks without one.
+	// Token gives an access token for Google's APIs; nil and an empty one ask without.
 	Token func(ctx context.Context) (string, error)
 	// StorageURL and CloudBuildURL replace the addresses of Google's APIs, for emulators; empty means Google's.
 	StorageURL, CloudBuildURL string

@@ -159,3 +159,21 @@ func TestRequiredFromCloudStorage(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestWhatIsForbiddenWithoutCredentialsSaysHowToGetThem(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, `{"error": {"message": "refused %s"}}`, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(s.Close)
+	token := ""
+	f := &remote.Fetcher{Dir: t.TempDir(), CloudBuildURL: s.URL, Token: func(context.Context) (string, error) { return token, nil }}
+	_, _, err := f.CloudBuildRepo(t.Context(), model.CloudBuildRepoSource{Repo: "r"})
+	if err == nil || !strings.HasSuffix(err.Error(), "403 Forbidden: refused ; no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS") {
+		t.Errorf("got %v", err)
+	}
+	token = "t"
+	if _, _, err = f.CloudBuildRepo(t.Context(), model.CloudBuildRepoSource{Repo: "r"}); err == nil || !strings.HasSuffix(err.Error(), "refused Bearer t") {
+		t.Errorf("got %v", err)
+	}
+}
