@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The linters: gofmt, go vet and golangci-lint (with staticcheck), in both modules and for all systems davit builds for.
+# The linters: gofmt and golangci-lint (with go vet and staticcheck) in both modules; and davit builds for every system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -27,7 +27,7 @@ step "golangci-lint"
 done_in
 
 for os in darwin windows; do
-	step "go vet for $os"
-	GOOS=$os go vet ./cmd/... ./internal/...
+	step "go build for $os"
+	GOOS=$os go build ./cmd/... ./internal/...
 	done_in
 done
