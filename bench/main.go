@@ -3,6 +3,7 @@
 //	go run ./bench --reference /path/to/skaffold --davit bin/davit --kubebox bin/kubebox --rounds 7
 //
 // It needs root, a cluster that is up (`bin/kubebox up`) and dockerd (Debian's docker.io), which the reference builds with.
+// With --only diagnose it measures the configuration alone, and needs nothing of that.
 // The seconds are only the trace of a ratio: compare nothing across machines or runs.
 package main
 
@@ -30,6 +31,7 @@ func main() {
 	flag.StringVar(&b.kubebox, "kubebox", "bin/kubebox", "path of kubebox, for the kubeconfig and for kubectl")
 	flag.StringVar(&b.example, "example", "examples/getting-started", "folder with a skaffold.yaml and page/index.html")
 	flag.IntVar(&b.rounds, "rounds", 7, "runs of each command")
+	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", which needs no cluster; empty for the runs`)
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -39,6 +41,7 @@ func main() {
 
 type bench struct {
 	reference, davit, kubebox, example string
+	only                               string
 	rounds                             int
 
 	tmp string
@@ -67,6 +70,18 @@ func (b *bench) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	fmt.Printf("%-28s %26s %26s %22s %20s\n", "", "reference (min med max)", "davit (min med max)", "time: davit/reference", "memory")
+	switch b.only {
+	case "":
+		return b.runs(ctx)
+	case "diagnose":
+		return b.diagnose(ctx)
+	}
+	return fmt.Errorf("--only %q is not known: use diagnose", b.only)
+}
+
+// runs compares what needs a cluster.
+func (b *bench) runs(ctx context.Context) error {
 	stopDocker, err := b.prepare(ctx)
 	if err != nil {
 		return err
@@ -77,7 +92,6 @@ func (b *bench) run(ctx context.Context) (err error) {
 	defer func() {
 		_ = b.kubectl(context.WithoutCancel(ctx), "delete", "namespace", ref.namespace, own.namespace, "--wait=false")
 	}()
-	fmt.Printf("%-28s %26s %26s %22s %20s\n", "", "reference (min med max)", "davit (min med max)", "time: davit/reference", "memory")
 	if err := b.compare(ctx, "version", ref, own, nil, "version"); err != nil {
 		return err
 	}
