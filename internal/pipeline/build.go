@@ -21,6 +21,7 @@ type Image struct {
 	Name   string // as in the config
 	Ref    string // name:tag@digest; name:tag when it was loaded into a Docker Engine only
 	Digest string // "sha256:..." of the manifest or index; of the image itself when it was only loaded
+	Index  bool   // it may hold images of several platforms
 }
 
 // Build builds what is not up to date, side by side along what requires what. What was built before another artifact failed stays built and
@@ -47,7 +48,7 @@ func (p *Pipeline) image(a plan.Artifact, digest string) Image {
 	if !a.Push {
 		return Image{Name: a.Image, Ref: a.Ref.String(), Digest: digest}
 	}
-	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest}
+	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest, Index: len(a.Platforms) > 1}
 }
 
 // builds is one call of Build.

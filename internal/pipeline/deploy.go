@@ -93,11 +93,27 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 		}
 		p.Sink.Emit(e)
 	})
-	built := make([]kube.Built, 0, len(images))
-	for _, i := range images {
-		built = append(built, kube.Built{Image: i.Name, Digests: []string{i.Digest}})
+	built, err := p.expected(ctx, images)
+	if err != nil {
+		return err
 	}
 	return kube.Prove(rollout, built, timed)
+}
+
+// expected says under which digests the nodes may know the images.
+func (p *Pipeline) expected(ctx context.Context, images []Image) ([]kube.Built, error) {
+	built := make([]kube.Built, 0, len(images))
+	for _, i := range images {
+		digests := []string{i.Digest}
+		if i.Index {
+			var err error
+			if digests, err = p.Cache.Digests(ctx, i.Ref); err != nil {
+				return nil, fmt.Errorf("proving what runs: %w", err)
+			}
+		}
+		built = append(built, kube.Built{Image: i.Name, Digests: digests})
+	}
+	return built, nil
 }
 
 func (p *Pipeline) apply(ctx context.Context, r Rendered) ([]kube.Applied, error) {
