@@ -3,9 +3,10 @@ package load
 import (
 	"bytes"
 	"fmt"
-	"strings"
+	"runtime"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/diag"
@@ -94,30 +95,50 @@ func Effective(configs []*config.Config) ([]byte, error) {
 
 // Joined is like Effective, with all profiles kept.
 func Joined(configs []*config.Config) ([]byte, error) {
-	var trees []*yaml.Node
-	for _, c := range configs {
+	return encodeEach(len(configs), func(i int) *yaml.Node {
+		c := configs[i]
 		c.Model.MakeAbsolute(c.Dir)
 		c.Model.Requires = nil
-		trees = append(trees, model.Encode(c.Model))
-	}
-	return encode(trees)
+		return model.Encode(c.Model)
+	})
 }
 
 // encode writes documents, indented by two, with --- between them.
 func encode(trees []*yaml.Node) ([]byte, error) {
+	return encodeEach(len(trees), func(i int) *yaml.Node { return trees[i] })
+}
+
+// encodeEach writes n documents, in parts side by side: the encoder is the slowest step where there are many.
+func encodeEach(n int, tree func(i int) *yaml.Node) ([]byte, error) {
+	workers := min(runtime.GOMAXPROCS(0), n/16+1)
+	parts := make([][]byte, workers)
+	var group errgroup.Group
+	for w := range workers {
+		group.Go(func() (err error) {
+			parts[w], err = encodeSome(n*w/workers, n*(w+1)/workers, tree)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
+	}
+	return bytes.TrimLeft(bytes.Join(parts, []byte("---\n")), "\n"), nil
+}
+
+// encodeSome writes the documents from first up to end, which is not part of it.
+func encodeSome(first, end int, tree func(i int) *yaml.Node) ([]byte, error) {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	for _, t := range trees {
+	for i := first; i < end; i++ {
+		t := tree(i)
 		spellNulls(t, false)
 		if err := e.Encode(t); err != nil {
-			return nil, fmt.Errorf("writing the configuration: %w", err)
+			return nil, err
 		}
 	}
-	if err := e.Close(); err != nil {
-		return nil, fmt.Errorf("writing the configuration: %w", err)
-	}
-	return []byte(strings.TrimLeft(b.String(), "\n")), nil
+	err := e.Close()
+	return b.Bytes(), err
 }
 
 // spellNulls writes empty values between braces as null: the encoder would write them as empty text.
