@@ -144,7 +144,11 @@ func TestBox(t *testing.T) {
 			pod := identity(t, n)
 			test.run(t, n)
 			n.Await(t, "condition=Ready", "pod/busy")
-			n.Kubectl(t, "exec", "busy", "--", "cat", "/keys/file")
+			// Ready may be from before: a kubelet that was started again needs a moment until it knows its pods.
+			boxtest.Eventually(t, func() error {
+				_, err := n.TryKubectl("exec", "busy", "--", "cat", "/keys/file")
+				return err
+			})
 			if again := identity(t, n); again != pod {
 				t.Errorf("the pod was %s and is %s", pod, again)
 			}
