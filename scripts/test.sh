@@ -18,6 +18,10 @@ go test -race ./...
 (cd kubebox && go test ./...)
 done_in
 
+step "a minute of fuzzing, from a config's text to its validation"
+go test ./internal/config/load -run '^$' -fuzz FuzzLoad -fuzztime 1m
+done_in
+
 # The cluster's tests break boxes and take them down; one that is up goes.
 step "the cluster's own tests"
 (cd kubebox && KUBEBOX_E2E_TAKE_DOWN=1 go test -count=1 -tags e2e -timeout 20m ./e2e/...)
