@@ -250,6 +250,24 @@ func TestHookOutputIsNoInput(t *testing.T) {
 	}
 }
 
+func TestRunModeIsToldToThoseWhoAsk(t *testing.T) {
+	w := newWorld(t)
+	asks, not := w.artifact("asks", "FROM scratch\nARG SKAFFOLD_RUN_MODE\nCOPY file /file\n"), w.artifact("not", copies)
+	asks.Mode, not.Mode = "run", "run"
+	if _, _, err := w.run(asks, not); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range w.builder.built {
+		if mode, told := r.Spec.(build.Docker).BuildArgs["SKAFFOLD_RUN_MODE"]; told != (r.Image == "asks") || told && mode != "run" {
+			t.Errorf("%s is told %q", r.Image, mode)
+		}
+	}
+	asks.Mode, not.Mode = "build", "build"
+	if _, built, err := w.run(asks, not); err != nil || !slices.Equal(built, []string{"asks"}) {
+		t.Errorf("another mode builds %v, %v", built, err)
+	}
+}
+
 func TestInterruptedBuildSaysSo(t *testing.T) {
 	w := newWorld(t)
 	d := w.artifact("web", copies)

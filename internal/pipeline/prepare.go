@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,7 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 		if drafts[i], err = findDockerfile(drafts[i]); err != nil {
 			return nil, err
 		}
+		drafts[i] = withRunMode(drafts[i])
 	}
 	artifacts := make([]plan.Artifact, len(drafts))
 	var tagged []image.Reference
@@ -80,6 +83,20 @@ func findDockerfile(d plan.Draft) (plan.Draft, error) {
 		}
 	}
 	return d, nil
+}
+
+// runMode is the build argument that tells a Dockerfile which command builds it.
+const runMode = "SKAFFOLD_RUN_MODE"
+
+// withRunMode adds the build argument where the Dockerfile speaks of it. Elsewhere it would make the keys of build and of run differ.
+func withRunMode(d plan.Draft) plan.Draft {
+	text, err := os.ReadFile(d.Spec.Dockerfile)
+	if _, given := d.Spec.BuildArgs[runMode]; err != nil || given || !bytes.Contains(text, []byte(runMode)) {
+		return d // a Dockerfile that is not there is reported where its inputs are read
+	}
+	d.Spec.BuildArgs = maps.Clone(d.Spec.BuildArgs)
+	d.Spec.BuildArgs[runMode] = d.Mode
+	return d
 }
 
 func exists(path string) bool {

@@ -76,7 +76,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 		return Draft{}, err
 	}
 	d := Draft{
-		Image: a.Image, Name: o.Repo.Rewrite(name), Spec: spec, Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Dir: c.Dir,
+		Image: a.Image, Name: o.Repo.Rewrite(name), Spec: spec, Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Mode: o.Mode, Dir: c.Dir,
 		Written:   Written{a.Context, docker.Dockerfile},
 		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
 		Before:    hostHooks(c.Dir, a.Hooks.Before, context), After: hostHooks(c.Dir, a.Hooks.After, context),

@@ -30,6 +30,7 @@ type Draft struct {
 	Name      image.Reference // where it is pushed, without a tag unless the config gives one
 	Policy    model.Tagger
 	Tag       string // given for all images; empty: by the policy
+	Mode      string // SKAFFOLD_RUN_MODE, for Dockerfiles that ask for it
 	Dir       string // absolute: the folder that the config's paths start from
 	Written   Written
 	Spec      build.Docker

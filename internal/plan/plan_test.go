@@ -96,6 +96,10 @@ func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
 			t.Errorf("%q is not in %v", want, err)
 		}
 	}
+	err = Supported(configs(t, strings.Replace(shop, "k8s/*.yaml", "https://example.com/a.yaml", 1)))
+	if err == nil || !strings.Contains(err.Error(), "manifests from URLs") {
+		t.Errorf("got %v", err)
+	}
 	if err := Supported(configs(t, shop)); err != nil {
 		t.Errorf("got %v", err)
 	}

@@ -2,10 +2,14 @@ package plan
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
 )
+
+func isURL(path string) bool { return strings.Contains(path, "://") }
 
 // Supported refuses, each with its position, the parts of the configs that davit does not carry out: what would be left out silently would be
 // missing in the cluster.
@@ -26,6 +30,7 @@ func Supported(configs []*config.Config) error {
 			{!local, "builds elsewhere than with BuildKit", []any{"build"}},
 			{len(m.Build.Hooks.Before)+len(m.Build.Hooks.After) > 0, "hooks around all builds", []any{"build", "hooks"}},
 			{len(m.Test) > 0, "tests of images", []any{"test"}},
+			{slices.ContainsFunc(m.Manifests.RawYAML, isURL), "manifests from URLs", []any{"manifests", "rawYaml"}},
 			{len(m.Manifests.RemoteManifests) > 0, "remote manifests", []any{"manifests", "remoteManifests"}},
 			{m.Manifests.Kustomize != nil, "kustomize", []any{"manifests", "kustomize"}},
 			{m.Manifests.Helm != nil, "helm", []any{"manifests", "helm"}},
