@@ -20,6 +20,17 @@ type common struct {
 
 func (c *common) addTo(f *pflag.FlagSet) {
 	f.StringVarP(&c.verbosity, "verbosity", "v", "warn", "how much to say: debug, info, warn, error, fatal or panic")
+	without(f, "interactive", "update-check")
+}
+
+// without accepts flags of Skaffold that are about what davit does not have at all: prompts, update checks, the clean-up after the dev loop.
+// Scripts that give them go on working.
+func without(f *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		f.String(name, "", "no effect: davit has nothing for it to change")
+		f.Lookup(name).NoOptDefVal = "true"
+		f.Lookup(name).Hidden = true
+	}
 }
 
 // configFlags say which config is read, and how.

@@ -32,6 +32,7 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	o.config.addTo(cmd.Flags())
 	o.build.addTo(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
+	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children")
 	return cmd
 }
 
