@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/config"
@@ -37,7 +37,7 @@ type session struct {
 	sink    event.Sink
 	flags   *configFlags
 	configs []*davitconfig.Config
-	project string
+	project string // names the inventories of configs without a name; known when the command deploys
 	kube    *kube.Client
 	options plan.Options
 	index   *inputs.Index
@@ -137,10 +137,12 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		s.project = projectName(groupCtx, s.world)
-		return nil
-	})
+	if n.cluster && slices.ContainsFunc(s.configs, func(c *davitconfig.Config) bool { return c.Name == "" }) {
+		group.Go(func() error {
+			s.project = projectName(groupCtx, s.world)
+			return nil
+		})
+	}
 	if s.kube != nil && (n.cluster || s.options.Repo.Repo == "") {
 		group.Go(func() error {
 			registry, err := s.kube.LocalRegistry(groupCtx)
@@ -175,9 +177,7 @@ func (s *session) applySettings() error {
 // projectName asks git what the working folder belongs to. Without git, or outside of a repository, it is the folder's own name.
 func projectName(ctx context.Context, w World) string {
 	git := func(args ...string) string {
-		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Dir, cmd.Env = w.Dir, w.Environ
-		out, err := cmd.Output()
+		out, err := tag.Exec(w.Environ)(ctx, w.Dir, "git", args...)
 		if err != nil {
 			return ""
 		}

@@ -23,16 +23,12 @@ type Stage string
 
 // The stages of a run, in their order.
 const (
-	StageTags    Stage = "tags"
-	StageCache   Stage = "cache"
-	StageBuild   Stage = "build"
-	StageTest    Stage = "test"
-	StageRender  Stage = "render"
-	StageDeploy  Stage = "deploy"
-	StageWait    Stage = "wait"
-	StageProve   Stage = "prove"
-	StageDelete  Stage = "delete"
-	StageBuilder Stage = "builder"
+	StageTags   Stage = "tags"
+	StageCache  Stage = "cache"
+	StageBuild  Stage = "build"
+	StageDeploy Stage = "deploy"
+	StageWait   Stage = "wait"
+	StageDelete Stage = "delete"
 )
 
 type (

@@ -1,5 +1,5 @@
 // Package plan decides what a run does. It turns the config, the flags and what was found out about the machine, the
-// sources and the cluster into a Plan, and does no I/O: who carries a Plan out decides nothing any more, and nobody
+// sources and the cluster into a plan (Artifacts and Deployments), and does no I/O: who carries a plan out decides nothing any more, and nobody
 // changes it.
 //
 // The way there has two steps, because some facts can only be asked for once it is known what they are about:
@@ -17,12 +17,6 @@ import (
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
 )
-
-// Plan is everything that a run does.
-type Plan struct {
-	Artifacts []Artifact   // in the order of the config
-	Deploys   []Deployment // one for each config that deploys something, in order
-}
 
 // Draft is one artifact before its inputs are known.
 type Draft struct {

@@ -90,15 +90,12 @@ func (p *Plain) started(s event.Stage) {
 		p.line("Checking cache...")
 	case event.StageBuild:
 		p.line("Starting build...")
-	case event.StageTest:
-		p.line("Starting test...")
 	case event.StageDeploy:
 		p.line("Starting deploy...")
 	case event.StageWait:
 		p.line("Waiting for deployments to stabilize...")
 	case event.StageDelete:
 		p.line("Cleaning up...")
-	case event.StageRender, event.StageProve, event.StageBuilder:
 	}
 }
 
