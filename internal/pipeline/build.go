@@ -168,7 +168,7 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	if err != nil {
 		return Image{}, err
 	}
-	result, err := r.builder.Build(ctx, request(a, refs), r.Sink)
+	result, err := r.builder.Build(ctx, request(a, m.Key(), refs), r.Sink)
 	if err != nil {
 		return Image{}, err
 	}
@@ -197,17 +197,20 @@ func (r *builds) settle(ctx context.Context, a plan.Artifact, refs map[string]st
 	return inputs.Settle(a.Inputs, products), products, nil
 }
 
-func request(a plan.Artifact, refs map[string]string) build.Request {
-	spec := a.Spec
-	spec.BuildArgs = maps.Clone(spec.BuildArgs)
-	maps.Copy(spec.BuildArgs, a.Required(refs))
-	return build.Request{Image: a.Image, Ref: a.Ref.String(), Push: a.Push, Insecure: a.Insecure, Platforms: a.Platforms, Spec: spec}
+func request(a plan.Artifact, key inputs.Key, refs map[string]string) build.Request {
+	r := build.Request{Image: a.Image, Ref: a.Ref.String(), Key: string(key), Push: a.Push, Insecure: a.Insecure, Platforms: a.Platforms, Spec: a.Spec}
+	if docker, ok := a.Spec.(build.Docker); ok {
+		docker.BuildArgs = maps.Clone(docker.BuildArgs)
+		maps.Copy(docker.BuildArgs, a.Required(refs))
+		r.Spec = docker
+	}
+	return r
 }
 
 // buildEnv is what hooks of a build see, in Skaffold's names. IMAGE_REPO is the reference less its last element.
 func buildEnv(a plan.Artifact) hook.Env {
 	return hook.Env{
 		"IMAGE": a.Ref.String(), "PUSH_IMAGE": fmt.Sprint(a.Push), "IMAGE_REPO": path.Dir(a.Ref.Name), "IMAGE_TAG": a.Ref.Tag,
-		"BUILD_CONTEXT": a.Spec.Context,
+		"BUILD_CONTEXT": a.Context,
 	}
 }

@@ -111,7 +111,7 @@ func (w *world) artifact(img, dockerfile string, requires ...string) plan.Draft 
 	w.write(img+"/Dockerfile", dockerfile)
 	w.write(img+"/file", "first")
 	d := plan.Draft{
-		Image: img, Name: image.Reference{Name: w.registry + "/" + img}, Policy: &model.Sha256{}, Push: true,
+		Image: img, Name: image.Reference{Name: w.registry + "/" + img}, Policy: &model.Sha256{}, Push: true, Context: dir,
 		Spec: build.Docker{Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile"), BuildArgs: map[string]string{}},
 	}
 	for _, r := range requires {
@@ -205,7 +205,7 @@ func TestRequirerIsFoundOnceItsBaseIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Another key, and the same image.
-	base.Before = []hook.Host{{Command: []string{"true"}, Dir: base.Spec.Context}}
+	base.Before = []hook.Host{{Command: []string{"true"}, Dir: base.Context}}
 	_, built, err := w.run(base, web)
 	if err != nil || !slices.Equal(built, []string{"base"}) {
 		t.Errorf("built %v, %v", built, err)
@@ -231,7 +231,7 @@ func TestHookOutputIsNoInput(t *testing.T) {
 	w := newWorld(t)
 	d := w.artifact("web", copies)
 	w.write("web/source", "one")
-	d.Before = []hook.Host{{Command: []string{"sh", "-c", "cat source > made; date +%N >> made; echo $SKAFFOLD_IMAGE"}, Dir: d.Spec.Context}}
+	d.Before = []hook.Host{{Command: []string{"sh", "-c", "cat source > made; date +%N >> made; echo $SKAFFOLD_IMAGE"}, Dir: d.Context}}
 	for i, c := range []struct {
 		edit  func()
 		built int
@@ -271,7 +271,7 @@ func TestRunModeIsToldToThoseWhoAsk(t *testing.T) {
 func TestInterruptedBuildSaysSo(t *testing.T) {
 	w := newWorld(t)
 	d := w.artifact("web", copies)
-	d.Before = []hook.Host{{Command: []string{"sleep", "60"}, Dir: d.Spec.Context}}
+	d.Before = []hook.Host{{Command: []string{"sleep", "60"}, Dir: d.Context}}
 	p := w.pipeline()
 	artifacts, err := p.Prepare(t.Context(), []plan.Draft{d})
 	if err != nil {

@@ -12,11 +12,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/tag"
 )
 
 // Prepare tags the drafts, reads what they are made of, looks for what exists already, and decides. It changes nothing but the
@@ -27,10 +29,12 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 		return nil, err
 	}
 	for i := range drafts {
-		if drafts[i], err = findDockerfile(drafts[i]); err != nil {
+		if err := checkContext(drafts[i]); err != nil {
 			return nil, err
 		}
-		drafts[i] = withRunMode(drafts[i])
+		if docker, ok := drafts[i].Spec.(build.Docker); ok {
+			drafts[i].Spec = withRunMode(findDockerfile(drafts[i], docker), drafts[i].Mode)
+		}
 	}
 	artifacts := make([]plan.Artifact, len(drafts))
 	var tagged []image.Reference
@@ -64,39 +68,45 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	})
 }
 
-// findDockerfile falls back to a Dockerfile below the working folder's own path when the context has none of that name, as Skaffold does.
-func findDockerfile(d plan.Draft) (plan.Draft, error) {
-	info, err := os.Stat(d.Spec.Context)
+// checkContext wants the build context to be there.
+func checkContext(d plan.Draft) error {
+	info, err := os.Stat(d.Context)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return d, fmt.Errorf("the build context of %s does not exist: %s: mend `context` in skaffold.yaml or create the folder", d.Image, d.Spec.Context)
+		return fmt.Errorf("the build context of %s does not exist: %s: mend `context` in skaffold.yaml or create the folder", d.Image, d.Context)
 	case err != nil:
-		return d, fmt.Errorf("the build context of %s: %w", d.Image, err)
+		return fmt.Errorf("the build context of %s: %w", d.Image, err)
 	case !info.IsDir():
-		return d, fmt.Errorf("the build context of %s is not a folder: %s: mend `context` in skaffold.yaml", d.Image, d.Spec.Context)
+		return fmt.Errorf("the build context of %s is not a folder: %s: mend `context` in skaffold.yaml", d.Image, d.Context)
 	}
-	if _, err := os.Stat(d.Spec.Dockerfile); errors.Is(err, os.ErrNotExist) {
-		if rel, err := filepath.Rel(d.Spec.Context, d.Spec.Dockerfile); err == nil {
-			if other := filepath.Join(d.Dir, rel); exists(other) {
-				d.Spec.Dockerfile = other
-			}
+	return nil
+}
+
+// findDockerfile falls back to a Dockerfile below the config's own folder when the context has none of that name, as Skaffold does.
+func findDockerfile(d plan.Draft, spec build.Docker) build.Docker {
+	if exists(spec.Dockerfile) {
+		return spec
+	}
+	if rel, err := filepath.Rel(spec.Context, spec.Dockerfile); err == nil {
+		if other := filepath.Join(d.Dir, rel); exists(other) {
+			spec.Dockerfile = other
 		}
 	}
-	return d, nil
+	return spec
 }
 
 // runMode is the build argument that tells a Dockerfile which command builds it.
 const runMode = "SKAFFOLD_RUN_MODE"
 
 // withRunMode adds the build argument where the Dockerfile speaks of it. Elsewhere it would make the keys of build and of run differ.
-func withRunMode(d plan.Draft) plan.Draft {
-	text, err := os.ReadFile(d.Spec.Dockerfile)
-	if _, given := d.Spec.BuildArgs[runMode]; err != nil || given || !bytes.Contains(text, []byte(runMode)) {
-		return d // a Dockerfile that is not there is reported where its inputs are read
+func withRunMode(spec build.Docker, mode string) build.Docker {
+	text, err := os.ReadFile(spec.Dockerfile)
+	if _, given := spec.BuildArgs[runMode]; err != nil || given || !bytes.Contains(text, []byte(runMode)) {
+		return spec // a Dockerfile that is not there is reported where its inputs are read
 	}
-	d.Spec.BuildArgs = maps.Clone(d.Spec.BuildArgs)
-	d.Spec.BuildArgs[runMode] = d.Mode
-	return d
+	spec.BuildArgs = maps.Clone(spec.BuildArgs)
+	spec.BuildArgs[runMode] = mode
+	return spec
 }
 
 func exists(path string) bool {
@@ -123,20 +133,38 @@ func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []
 
 // read reads what an artifact is made of.
 func (p *Pipeline) read(ctx context.Context, d plan.Draft, refs map[string]string) (inputs.Manifest, error) {
-	reader := p.Inputs
-	if d.Spec.Pull {
-		reader = p.PullingInputs
+	switch spec := d.Spec.(type) {
+	case build.Docker:
+		reader := p.Inputs
+		if spec.Pull {
+			reader = p.PullingInputs
+		}
+		return reader.Docker(ctx, dockerInputs(d, spec, refs))
+	case build.Custom:
+		reads := d.Reads
+		reads.BuildCommand, reads.Platforms, reads.Required, reads.Run = spec.Command, d.Platforms, d.Required(refs), p.list
+		m, err := p.Inputs.Custom(ctx, reads)
+		for i, h := range d.Before {
+			m.SetHidden(fmt.Sprintf("hook %d", i+1), strings.Join(h.Command, "\x00"))
+		}
+		return m, err
 	}
-	return reader.Docker(ctx, inputsOf(d, refs))
+	return inputs.Manifest{}, fmt.Errorf("reading the inputs of %s: davit does not build a %T", d.Image, d.Spec)
 }
 
-func inputsOf(d plan.Draft, refs map[string]string) inputs.Docker {
+// list runs a command that lists files. As in Skaffold no shell is between, so that quotes reach it as they are written.
+func (p *Pipeline) list(ctx context.Context, command, folder string) ([]byte, error) {
+	words := strings.Fields(command)
+	return tag.Exec(p.Environ)(ctx, folder, words[0], words[1:]...)
+}
+
+func dockerInputs(d plan.Draft, spec build.Docker, refs map[string]string) inputs.Docker {
 	in := inputs.Docker{
-		Context: d.Spec.Context, Dockerfile: d.Spec.Dockerfile, Target: d.Spec.Target, BuildArgs: d.Spec.BuildArgs,
-		Platforms: d.Platforms, Network: d.Spec.Network, AddHosts: d.Spec.AddHosts, Labels: d.Spec.Labels,
-		Contexts: d.Spec.Contexts, Required: d.Required(refs), SSH: d.Spec.SSH,
+		Context: spec.Context, Dockerfile: spec.Dockerfile, Target: spec.Target, BuildArgs: spec.BuildArgs,
+		Platforms: d.Platforms, Network: spec.Network, AddHosts: spec.AddHosts, Labels: spec.Labels,
+		Contexts: spec.Contexts, Required: d.Required(refs), SSH: spec.SSH,
 	}
-	for _, s := range d.Spec.Secrets {
+	for _, s := range spec.Secrets {
 		in.Secrets = append(in.Secrets, s.ID)
 	}
 	for _, h := range d.Before {
@@ -182,7 +210,10 @@ func (p *Pipeline) query(a plan.Artifact) cache.Query {
 
 // identity names an artifact over time on this machine.
 func identity(d plan.Draft) string {
-	return d.Image + "\x00" + d.Spec.Dockerfile + "\x00" + d.Spec.Target
+	if docker, ok := d.Spec.(build.Docker); ok {
+		return d.Image + "\x00" + docker.Dockerfile + "\x00" + docker.Target
+	}
+	return d.Image + "\x00" + d.Context
 }
 
 // lookUp asks the cache, and puts the tag on images that exist under another one.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
@@ -17,7 +18,7 @@ import (
 func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image.Reference, error) {
 	folders := make([]string, len(drafts))
 	for i, d := range drafts {
-		folders[i] = d.Spec.Context
+		folders[i] = d.Context
 	}
 	run := tag.Exec(p.Environ)
 	maker := policies{Pipeline: p, git: tag.NewGit(run, folders), env: tag.Environment{Environ: p.Environ, Now: p.Now, Run: run}}
@@ -31,7 +32,7 @@ func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image
 			policy = tag.Fixed(d.Tag)
 		}
 		jobs[i] = tag.Job{Policy: policy, Artifact: tag.Artifact{
-			Image: d.Image, Workspace: d.Spec.Context,
+			Image: d.Image, Workspace: d.Context,
 			InputDigest: func(ctx context.Context) (string, error) { return p.inputDigest(ctx, d, drafts) },
 		}}
 	}
@@ -56,7 +57,10 @@ func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image
 
 // inputDigest is the digest over the files of an artifact and of all that it requires.
 func (p *Pipeline) inputDigest(ctx context.Context, d plan.Draft, drafts []plan.Draft) (string, error) {
-	digest := inputs.Digest{Folder: d.Dir, Workspace: d.Written.Context, Dockerfile: d.Written.Dockerfile, Target: d.Spec.Target}
+	digest := inputs.Digest{Folder: d.Dir, Workspace: d.Written.Context, Dockerfile: d.Written.Dockerfile}
+	if docker, ok := d.Spec.(build.Docker); ok {
+		digest.Target = docker.Target
+	}
 	for _, part := range withRequired(d, drafts) {
 		part.Before = nil
 		m, err := p.read(ctx, part, nil)

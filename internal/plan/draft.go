@@ -14,6 +14,7 @@ import (
 	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
+	"github.com/davit-dev/davit/internal/inputs"
 )
 
 // Options is what the command line says.
@@ -61,26 +62,30 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	wrong := func(cause, next string, path ...any) error {
 		return c.Error(cause, next, append([]any{"build", "artifacts", i}, path...)...)
 	}
-	docker, ok := a.Builder.(*model.Docker)
-	if !ok {
-		return Draft{}, wrong(fmt.Sprintf("davit builds Dockerfiles so far, and %s is something else", a.Image),
-			"give it a Dockerfile, or build it with skaffold")
-	}
 	name, err := image.Parse(a.Image)
 	if err != nil {
 		return Draft{}, wrong(err.Error(), "use a name such as registry.example.com/team/app", "image")
 	}
 	context := absolute(c.Dir, a.Context)
-	spec, err := dockerSpec(c, i, context, docker, o)
-	if err != nil {
-		return Draft{}, err
-	}
 	d := Draft{
-		Image: a.Image, Name: o.Repo.Rewrite(name), Spec: spec, Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Mode: o.Mode, Dir: c.Dir,
-		Written:   Written{a.Context, docker.Dockerfile},
+		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Mode: o.Mode, Dir: c.Dir,
+		Written: Written{Context: a.Context}, Context: context,
 		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
 		Before:    hostHooks(c.Dir, a.Hooks.Before, context), After: hostHooks(c.Dir, a.Hooks.After, context),
 		Insecure: slices.Concat(o.Insecure, c.Model.Build.InsecureRegistries),
+	}
+	switch builder := a.Builder.(type) {
+	case *model.Docker:
+		d.Written.Dockerfile = builder.Dockerfile
+		d.Spec, err = dockerSpec(c, i, context, builder, o)
+	case *model.Custom:
+		d.Spec, d.Reads, err = custom(c, i, context, builder, o)
+	default:
+		err = wrong(fmt.Sprintf("davit builds Dockerfiles and runs custom commands so far, and %s is for %s", a.Image, model.Name(a.Builder)),
+			"give it a Dockerfile or a custom buildCommand, or build it with skaffold")
+	}
+	if err != nil {
+		return Draft{}, err
 	}
 	if local, ok := c.Model.Build.Environment.(*model.LocalBuild); ok {
 		d.Push = *cmp.Or(o.Push, local.Push, new(true))
@@ -91,28 +96,52 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	return d, nil
 }
 
+// custom gives the command of a custom build, and what it says that it reads.
+func custom(c *config.Config, i int, context string, m *model.Custom, o Options) (build.Custom, inputs.Custom, error) {
+	command, err := o.Templates.Field(c, m.BuildCommand, nil, "build", "artifacts", i, "custom", "buildCommand")
+	spec, reads := build.Custom{Context: context, Command: command}, inputs.Custom{Context: context}
+	d := m.Dependencies
+	if d == nil || err != nil {
+		return spec, reads, err
+	}
+	reads.List, reads.Paths, reads.Ignore = d.Command, d.Paths, d.Ignore
+	if d.Dockerfile != nil {
+		reads.Dockerfile = absolute(context, d.Dockerfile.Path)
+		reads.BuildArgs, err = buildArgs(c, d.Dockerfile.BuildArgs, o, "build", "artifacts", i, "custom", "dependencies", "dockerfile", "buildArgs")
+	}
+	return spec, reads, err
+}
+
 func dockerSpec(c *config.Config, i int, context string, d *model.Docker, o Options) (build.Docker, error) {
 	spec := build.Docker{
 		Context: context, Dockerfile: absolute(context, d.Dockerfile), Target: d.Target, Network: d.Network,
 		AddHosts: d.AddHost, CacheFrom: d.CacheFrom, NoCache: d.NoCache, Pull: d.PullParent, SSH: d.SSH,
-		BuildArgs: map[string]string{},
+		CLIFlags: d.CliFlags, Squash: d.Squash,
 	}
 	for _, s := range d.Secrets {
 		spec.Secrets = append(spec.Secrets, build.Secret{ID: s.ID, Source: s.Src, Env: s.Env})
 	}
+	var err error
+	spec.BuildArgs, err = buildArgs(c, d.BuildArgs, o, "build", "artifacts", i, "docker", "buildArgs")
+	return spec, err
+}
+
+// buildArgs evaluates build arguments, which are at path. Those without a value are left out, as Skaffold does.
+func buildArgs(c *config.Config, args map[string]*string, o Options, path ...any) (map[string]string, error) {
+	values := map[string]string{}
 	var errs []error
-	for name, text := range d.BuildArgs {
+	for name, text := range args {
 		if text == nil {
 			continue
 		}
-		value, err := o.Templates.Field(c, *text, nil, "build", "artifacts", i, "docker", "buildArgs", name)
+		value, err := o.Templates.Field(c, *text, nil, append(slices.Clone(path), name)...)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		spec.BuildArgs[name] = value
+		values[name] = value
 	}
-	return spec, errors.Join(errs...)
+	return values, errors.Join(errs...)
 }
 
 func absolute(base, path string) string {

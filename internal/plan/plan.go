@@ -27,7 +27,9 @@ type Draft struct {
 	Mode      string // SKAFFOLD_RUN_MODE, for Dockerfiles that ask for it
 	Dir       string // absolute: the folder that the config's paths start from
 	Written   Written
-	Spec      build.Docker
+	Context   string // absolute: the folder that is built
+	Spec      build.Spec
+	Reads     inputs.Custom // what a custom build says that it reads
 	Platforms []string
 	Requires  []Requirement
 	Before    []hook.Host

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/load"
 	"github.com/davit-dev/davit/internal/config/template"
@@ -61,11 +62,12 @@ func TestDrafts(t *testing.T) {
 		t.Errorf("name %s", got)
 	}
 	dir := cs[0].Dir
-	if web.Spec.Context != filepath.Join(dir, "web") || web.Spec.Dockerfile != filepath.Join(dir, "web", "Dockerfile") || web.Spec.Target != "prod" {
-		t.Errorf("spec %+v", web.Spec)
+	spec := web.Spec.(build.Docker)
+	if web.Context != filepath.Join(dir, "web") || spec.Dockerfile != filepath.Join(dir, "web", "Dockerfile") || spec.Target != "prod" {
+		t.Errorf("spec %+v", spec)
 	}
-	if want := map[string]string{"V": "v7"}; !reflect.DeepEqual(web.Spec.BuildArgs, want) {
-		t.Errorf("build arguments %v", web.Spec.BuildArgs)
+	if want := map[string]string{"V": "v7"}; !reflect.DeepEqual(spec.BuildArgs, want) {
+		t.Errorf("build arguments %v", spec.BuildArgs)
 	}
 	if web.Before[0].Dir != filepath.Join(dir, "web") || web.Before[1].Dir != filepath.Join(dir, "tools") {
 		t.Errorf("hooks %+v", web.Before)
