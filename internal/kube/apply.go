@@ -108,7 +108,15 @@ type applier struct {
 	orphans []*unstructured.Unstructured
 }
 
-func (a *applier) run(ctx context.Context, objects []Object) (err error) {
+func (a *applier) run(ctx context.Context, objects []Object) error {
+	if err := a.look(ctx, objects); err != nil {
+		return err
+	}
+	return a.send(ctx)
+}
+
+// look finds out what is there, and what belongs together.
+func (a *applier) look(ctx context.Context, objects []Object) (err error) {
 	if a.items, err = a.client.resolve(ctx, objects, a.sink); err != nil {
 		return err
 	}
@@ -116,10 +124,7 @@ func (a *applier) run(ctx context.Context, objects []Object) (err error) {
 		return err
 	}
 	a.findOrphans()
-	if err := a.join(ctx); err != nil {
-		return err
-	}
-	return a.send(ctx)
+	return a.join(ctx)
 }
 
 // resolve finds the resource of each object and gives it its namespace. The objects of the result are copies.
@@ -320,7 +325,7 @@ func (a *applier) patch(ctx context.Context, it *item, verb string) error {
 	now, err := a.apply(ctx, it, false)
 	if conflicts := conflictsIn(err); len(conflicts) > 0 {
 		if a.options.NoForceConflicts {
-			return it.fail("applying", conflictError(conflicts), "drop the field from the manifest, or leave --no-force-conflicts away to take it over")
+			return a.refused(it, err)
 		}
 		if now, err = a.apply(ctx, it, true); err == nil {
 			a.sink.Emit(event.Warning{Message: fmt.Sprintf("%s: took over %s", it.ref, conflictError(conflicts))})
@@ -335,6 +340,16 @@ func (a *applier) patch(ctx context.Context, it *item, verb string) error {
 		return nil
 	case it.live != nil && isImmutable(err) && a.options.Force:
 		return a.replace(ctx, it)
+	}
+	return a.refused(it, err)
+}
+
+// refused words the server's refusal of an object.
+func (a *applier) refused(it *item, err error) error {
+	conflicts := conflictsIn(err)
+	switch {
+	case len(conflicts) > 0:
+		return it.fail("applying", conflictError(conflicts), "drop the field from the manifest, or leave --no-force-conflicts away to take it over")
 	case it.live != nil && isImmutable(err):
 		return it.fail("applying", err, "the server does not let this field change: run again with --force to delete the object and create it anew, "+
 			"or give it another name")

@@ -17,17 +17,28 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
+const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration"
+
+// clientSide lists the managers that applied an object on the client's side.
+func clientSide(live *unstructured.Unstructured) []string {
+	if live == nil {
+		return nil
+	}
+	annotation := fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "annotations", lastAppliedAnnotation))
+	var managers []string
+	for _, e := range csaupgrade.FindFieldsOwners(live.GetManagedFields(), metav1.ManagedFieldsOperationUpdate, annotation) {
+		managers = append(managers, e.Manager)
+	}
+	return managers
+}
+
 // migrate hands to davit the fields of whoever applied the object on the client's side, which is known by its owning the
 // annotation last-applied-configuration. Without it, fields that leave the manifest would stay, owned by a manager that
 // never writes again. The annotation itself goes with the apply that follows: kept, it would tell a later client-side apply
 // to remove what has been added since.
 func (a *applier) migrate(ctx context.Context, it *item) error {
-	lastApplied := fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"))
 	for range 5 {
-		managers := sets.New[string]()
-		for _, e := range csaupgrade.FindFieldsOwners(it.live.GetManagedFields(), metav1.ManagedFieldsOperationUpdate, lastApplied) {
-			managers.Insert(e.Manager)
-		}
+		managers := sets.New(clientSide(it.live)...)
 		if len(managers) == 0 {
 			return nil
 		}
