@@ -52,6 +52,22 @@ type Excerpt struct {
 	Last  int // the last marked line
 }
 
+// excerptLines is how many lines are shown before and after those that are marked.
+const excerptLines = 2
+
+// NewExcerpt takes the lines from first to last, counted from 1, out of a file, and some around them.
+func NewExcerpt(file string, data []byte, first, last int) Excerpt {
+	x := Excerpt{File: file, Line: first, Last: last}
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if first < 1 || first > len(all) {
+		return x
+	}
+	x.First = max(first-excerptLines, 1)
+	x.Lines = all[x.First-1 : min(last+excerptLines, len(all))]
+	return x
+}
+
 // String shows the lines with their numbers, the marked ones with an arrow.
 func (x Excerpt) String() string {
 	var b strings.Builder

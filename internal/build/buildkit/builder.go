@@ -16,11 +16,11 @@ import (
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
-	docker "github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/carried"
+	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
 )
 
@@ -108,7 +108,7 @@ func (j *job) export(ctx context.Context, conn *connection, opt client.SolveOpt)
 	case conn.engine != nil:
 		return j.exportByEngine(ctx, conn, opt)
 	case j.request.Push:
-		insecure := j.where.Kind == Daemon && isInsecure(j.request, reference.Domain(j.ref))
+		insecure := j.where.Kind != Carried && isInsecure(j.request, reference.Domain(j.ref))
 		opt.Exports = []client.ExportEntry{pushExport(j.request, j.spec, insecure)}
 		resp, err := j.solve(ctx, conn, opt)
 		if err != nil {
@@ -137,7 +137,7 @@ func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.S
 	var digest string
 	err = j.patiently(ctx, func() error {
 		var err error
-		if digest, err = enginePush(ctx, conn.engine, j.request.Ref, auth, j.log.line); err != nil {
+		if digest, err = engine.Push(ctx, conn.engine, j.request.Ref, auth, j.log.line); err != nil {
 			return j.pushFailure(err)
 		}
 		return nil
@@ -147,12 +147,12 @@ func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.S
 
 // load builds outside of the Docker Engine and loads the image into it.
 func (j *job) load(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
-	engine, err := openEngine(j.where.Docker)
+	docker, err := engine.Open(j.where.Docker)
 	if err != nil {
 		return build.Result{}, err
 	}
-	defer engine.Close()
-	if _, err := engine.Ping(ctx, pingOptions); err != nil {
+	defer docker.Close()
+	if _, err := docker.Ping(ctx, engine.PingOptions); err != nil {
 		return build.Result{}, fmt.Errorf("the image is not to be pushed, and there is no Docker Engine to load it into: %w; push it to a registry (--push, --default-repo) or start a Docker Engine", err)
 	}
 	r, w := io.Pipe()
@@ -168,23 +168,13 @@ func (j *job) load(ctx context.Context, conn *connection, opt client.SolveOpt) (
 		return err
 	})
 	group.Go(func() error {
-		err := engineLoad(both, engine, r)
+		err := engine.Load(both, docker, r)
 		r.CloseWithError(err)
 		return err
 	})
 	if err := group.Wait(); err != nil {
 		return build.Result{}, err
 	}
-	id, err := engineImageID(ctx, engine, j.request.Ref)
+	id, err := engineImageID(ctx, docker, j.request.Ref)
 	return build.Result{Digest: id, ImageID: id}, err
-}
-
-// engineLoad reads a `docker save` archive into the Engine.
-func engineLoad(ctx context.Context, engine *docker.Client, archive io.Reader) error {
-	answer, err := engine.ImageLoad(ctx, archive, docker.ImageLoadWithQuiet(true))
-	if err != nil {
-		return fmt.Errorf("loading the image into the Docker Engine: %w", err)
-	}
-	_, err = io.Copy(io.Discard, answer)
-	return errors.Join(err, answer.Close())
 }

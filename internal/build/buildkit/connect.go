@@ -19,6 +19,7 @@ import (
 	docker "github.com/moby/moby/client"
 
 	"github.com/davit-dev/davit/internal/build/carried"
+	"github.com/davit-dev/davit/internal/engine"
 )
 
 // daemonAnswers bounds how long a buildkitd may take to answer; it may be behind ssh or kubectl.
@@ -46,6 +47,8 @@ func (b *Builder) connect(ctx context.Context, insecure []string) (*connection, 
 	switch b.where.Kind {
 	case Daemon:
 		return connectDaemon(ctx, b.where.Address, b.where.TLSDir)
+	case Replica:
+		return connectReplica(ctx, b.where)
 	case Engine:
 		return connectEngine(ctx, b.where.Docker)
 	default:
@@ -72,21 +75,21 @@ func connectCarried(ctx context.Context, o carried.Options, insecure []string) (
 }
 
 func connectEngine(ctx context.Context, e Endpoint) (*connection, error) {
-	engine, err := openEngine(e)
+	docker, err := engine.Open(e)
 	if err != nil {
 		return nil, err
 	}
 	c, err := client.New(ctx, "",
 		client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			return engine.DialHijack(ctx, "/grpc", "h2c", nil)
+			return docker.DialHijack(ctx, "/grpc", "h2c", nil)
 		}),
 		client.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
-			return engine.DialHijack(ctx, "/session", proto, meta)
+			return docker.DialHijack(ctx, "/session", proto, meta)
 		}))
 	if err != nil {
-		return nil, errors.Join(err, engine.Close())
+		return nil, errors.Join(err, docker.Close())
 	}
-	return &connection{Client: c, engine: engine, close: []func() error{engine.Close}}, nil
+	return &connection{Client: c, engine: docker, close: []func() error{docker.Close}}, nil
 }
 
 func connectDaemon(ctx context.Context, address, tlsDir string) (*connection, error) {
@@ -98,18 +101,38 @@ func connectDaemon(ctx context.Context, address, tlsDir string) (*connection, er
 	if err != nil {
 		return nil, fmt.Errorf("the BuildKit address %s: %w", address, err)
 	}
-	ask, cancel := context.WithTimeoutCause(ctx, daemonAnswers, fmt.Errorf("no answer within %s", daemonAnswers))
-	defer cancel()
-	// Not Info, which BuildKit before 0.11 lacks.
-	if _, err := c.ListWorkers(ask); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		} else {
+	if err := awaitAnswer(ctx, c); err != nil {
+		if ctx.Err() == nil {
 			err = fmt.Errorf("the buildkitd at %s does not answer: %w; start it, or unset BUILDKIT_HOST", address, err)
 		}
 		return nil, errors.Join(err, c.Close())
 	}
 	return &connection{Client: c}, nil
+}
+
+func connectReplica(ctx context.Context, where Where) (*connection, error) {
+	c, err := client.New(ctx, "", client.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return where.Dial(ctx) }))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", where, err)
+	}
+	if err := awaitAnswer(ctx, c); err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("the %s does not answer: %w", where, err)
+		}
+		return nil, errors.Join(err, c.Close())
+	}
+	return &connection{Client: c}, nil
+}
+
+// awaitAnswer asks a buildkitd something that it can answer at once.
+func awaitAnswer(ctx context.Context, c *client.Client) error {
+	ask, cancel := context.WithTimeoutCause(ctx, daemonAnswers, fmt.Errorf("no answer within %s", daemonAnswers))
+	defer cancel()
+	_, err := c.ListWorkers(ask) // not Info, which BuildKit before 0.11 lacks
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // daemonOptions are how to reach an address: by a command for ssh, kube-pod and docker-container, which must be on PATH,

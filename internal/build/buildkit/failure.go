@@ -99,9 +99,6 @@ type reworded struct {
 func (e *reworded) Error() string { return e.text }
 func (e *reworded) Unwrap() error { return e.error }
 
-// excerptLines is how many lines are shown before and after those that failed.
-const excerptLines = 2
-
 // excerpt is the part of the Dockerfile that the error is about: the one that it names, else the step's.
 func (j *job) excerpt(err error, step string) build.Excerpt {
 	sources := errdefs.Sources(err)
@@ -117,7 +114,7 @@ func (j *job) excerpt(err error, step string) build.Excerpt {
 		file = j.spec.Dockerfile
 	}
 	first, last := lineRange(s.Ranges)
-	return cut(file, s.Info.Data, first, last)
+	return build.NewExcerpt(file, s.Info.Data, first, last)
 }
 
 // excerptOfStep looks for a step's instruction in the Dockerfile, and finds it when it is there once.
@@ -143,20 +140,7 @@ func (j *job) excerptOfStep(step string) build.Excerpt {
 	if len(found) != 1 {
 		return build.Excerpt{}
 	}
-	return cut(j.spec.Dockerfile, data, found[0].StartLine, found[0].EndLine)
-}
-
-// cut takes the lines from first to last out of a file, and some around them.
-func cut(file string, data []byte, first, last int) build.Excerpt {
-	x := build.Excerpt{File: file, Line: first, Last: last}
-	text := strings.ReplaceAll(string(data), "\r\n", "\n")
-	all := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if first < 1 || first > len(all) {
-		return x
-	}
-	x.First = max(first-excerptLines, 1)
-	x.Lines = all[x.First-1 : min(last+excerptLines, len(all))]
-	return x
+	return build.NewExcerpt(j.spec.Dockerfile, data, found[0].StartLine, found[0].EndLine)
 }
 
 func lineRange(ranges []*pb.Range) (first, last int) {

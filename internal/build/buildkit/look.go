@@ -2,17 +2,13 @@ package buildkit
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/docker/cli/cli/config"
-
 	"github.com/davit-dev/davit/internal/build/carried"
+	"github.com/davit-dev/davit/internal/engine"
 )
 
 // Machine is where facts come from.
@@ -37,7 +33,7 @@ func Look(ctx context.Context, m Machine) (Facts, error) {
 		f.BuildkitHost = m.Getenv("BUILDKIT_HOST")
 	}
 	var err error
-	if f.Docker, err = dockerEndpoint(m); err != nil {
+	if f.Docker, err = engine.Find(m.Getenv, m.Home, m.GOOS); err != nil {
 		return f, err
 	}
 	if f.BuildkitHost != "" {
@@ -53,85 +49,19 @@ func Look(ctx context.Context, m Machine) (Facts, error) {
 
 // DockerConfigDir is the folder of the docker command's configuration.
 func DockerConfigDir(getenv func(string) string, home string) string {
-	if dir := getenv("DOCKER_CONFIG"); dir != "" {
-		return dir
-	}
-	return filepath.Join(home, ".docker")
-}
-
-// dockerEndpoint finds the Engine's address as the docker command does: DOCKER_HOST, then DOCKER_CONTEXT, then the context
-// that is current in its configuration, then the default.
-func dockerEndpoint(m Machine) (Endpoint, error) {
-	if host := m.Getenv("DOCKER_HOST"); host != "" {
-		e := Endpoint{Host: host, NamedBy: "DOCKER_HOST", Explicit: true}
-		if m.Getenv("DOCKER_TLS_VERIFY") != "" || m.Getenv("DOCKER_CERT_PATH") != "" {
-			e.TLSDir, e.TLSVerify = m.Getenv("DOCKER_CERT_PATH"), m.Getenv("DOCKER_TLS_VERIFY") != ""
-			if e.TLSDir == "" {
-				e.TLSDir = DockerConfigDir(m.Getenv, m.Home)
-			}
-		}
-		return e, nil
-	}
-	dir := DockerConfigDir(m.Getenv, m.Home)
-	if name := m.Getenv("DOCKER_CONTEXT"); name != "" && name != "default" {
-		e, err := contextEndpoint(dir, name)
-		e.NamedBy, e.Explicit = "DOCKER_CONTEXT", true
-		return e, err
-	}
-	file, err := config.Load(dir)
-	if err != nil {
-		return Endpoint{}, fmt.Errorf("reading the docker command's configuration: %w", err)
-	}
-	if name := file.CurrentContext; name != "" && name != "default" && m.Getenv("DOCKER_CONTEXT") == "" {
-		e, err := contextEndpoint(dir, name)
-		e.NamedBy = "the Docker context " + name
-		return e, err
-	}
-	if m.GOOS == "windows" {
-		return Endpoint{Host: "npipe:////./pipe/docker_engine"}, nil
-	}
-	return Endpoint{Host: "unix:///var/run/docker.sock"}, nil
-}
-
-// contextEndpoint reads a context from the docker command's store, where a context's folder is named by its name's digest.
-func contextEndpoint(dir, name string) (Endpoint, error) {
-	id := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
-	path := filepath.Join(dir, "contexts", "meta", id, "meta.json")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return Endpoint{}, fmt.Errorf("reading the Docker context %s: %w; see `docker context ls`", name, err)
-	}
-	var meta struct {
-		Endpoints map[string]struct {
-			Host          string
-			SkipTLSVerify bool
-		}
-	}
-	if err := json.Unmarshal(b, &meta); err != nil {
-		return Endpoint{}, fmt.Errorf("reading the Docker context %s from %s: %w", name, path, err)
-	}
-	docker, ok := meta.Endpoints["docker"]
-	if !ok || docker.Host == "" {
-		return Endpoint{}, fmt.Errorf("the Docker context %s names no Docker Engine (%s)", name, path)
-	}
-	e := Endpoint{Host: docker.Host}
-	tls := filepath.Join(dir, "contexts", "tls", id, "docker")
-	if _, err := os.Stat(tls); err == nil {
-		e.TLSDir, e.TLSVerify = tls, !docker.SkipTLSVerify
-	}
-	return e, nil
+	return engine.ConfigDir(getenv, home)
 }
 
 // askEngine says why the Engine cannot build, or nil.
 func askEngine(ctx context.Context, e Endpoint) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, engineAnswers, fmt.Errorf("no answer within %s", engineAnswers))
 	defer cancel()
-	engine, err := openEngine(e)
+	client, err := engine.Open(e)
 	if err != nil {
 		return err
 	}
-	ping, err := engine.Ping(ctx, pingOptions)
-	closeErr := engine.Close()
+	ping, err := client.Ping(ctx, engine.PingOptions)
+	closeErr := client.Close()
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("the Docker Engine at %s does not let this user in: %w", e.Host, err)

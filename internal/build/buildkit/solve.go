@@ -6,6 +6,7 @@ import (
 
 	"github.com/moby/buildkit/client"
 
+	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/event"
 )
 
@@ -58,7 +59,7 @@ func (j *job) patiently(ctx context.Context, try func() error) error {
 	wait := time.Second
 	for n := 1; ; n++ {
 		err := try()
-		if err == nil || n == pushTries || !isPassing(err) {
+		if err == nil || n == pushTries || !build.IsPassing(err) {
 			return err
 		}
 		j.sink.Emit(event.Warning{Message: err.Error() + "; trying again in " + wait.String()})

@@ -1,8 +1,10 @@
 package buildkit
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,13 +18,16 @@ const (
 	Daemon  Kind = iota + 1 // a buildkitd that the user named by its address
 	Engine                  // the BuildKit inside a Docker Engine
 	Carried                 // the BuildKit inside davit
+	Replica                 // one of a pool's; only package pool chooses it
 )
 
 // Where says which BuildKit builds.
 type Where struct {
 	Kind    Kind
-	Address string // of the buildkitd, for Daemon
-	TLSDir  string // for Daemon: a folder with ca.pem, cert.pem and key.pem; empty for none
+	Address string // of the buildkitd, for Daemon; what people call it, for Replica
+	// Dial connects to the buildkitd, for Replica.
+	Dial   func(context.Context) (net.Conn, error)
+	TLSDir string // for Daemon: a folder with ca.pem, cert.pem and key.pem; empty for none
 	// Docker is the Docker Engine: for Engine the one that builds, else the one into which images are loaded that are not pushed.
 	Docker Endpoint
 	// Note says why a better place was passed over; it may be empty.
@@ -32,7 +37,7 @@ type Where struct {
 // String names the place for people.
 func (w Where) String() string {
 	switch w.Kind {
-	case Daemon:
+	case Daemon, Replica:
 		return "buildkitd at " + w.Address
 	case Engine:
 		return "Docker Engine at " + w.Docker.Host
@@ -48,17 +53,6 @@ type Facts struct {
 	Docker       Endpoint
 	DockerError  error // why the Docker Engine cannot build, nil when it can
 	CarriedError error // why the carried BuildKit cannot, nil when it can
-}
-
-// Endpoint is the address of a Docker Engine.
-type Endpoint struct {
-	Host string // unix:///var/run/docker.sock, tcp://..., ssh://..., npipe://...
-	// NamedBy is what named Host: "DOCKER_HOST", "the Docker context desktop-linux". Empty when Host is Docker's default.
-	NamedBy string
-	// Explicit is set when this run's environment named Host, not a configuration file: then it is that one or none.
-	Explicit  bool
-	TLSDir    string // with ca.pem, cert.pem and key.pem; empty for none
-	TLSVerify bool   // verify the Engine's certificate
 }
 
 // schemes of addresses that Daemon bears.

@@ -1,0 +1,89 @@
+package build
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+// answer is what can be in the way of a registry: how it reads in errors of BuildKit and the Docker Engine, what it means,
+// and what to do about it, where HOST and REPOSITORY stand for their names.
+type answer struct {
+	pattern     string // a regular expression
+	cause, hint string
+	passing     bool // another try may succeed
+}
+
+var answers = []answer{
+	{`429 Too Many|(?i)toomanyrequests`, "asked too often (429)", "try again later", true},
+	{`server gave HTTP response to HTTPS client`, "it speaks plain HTTP only",
+		"if that is meant to be, name it: --insecure-registry=HOST (a Docker Engine has to know it too: \"insecure-registries\" in its daemon.json)", false},
+	{`x509: |certificate`, "its certificate is not trusted",
+		"add its authority to the machine that builds, or name it: --insecure-registry=HOST", false},
+	{`(?i)\bunauthorized\b|HTTP 401|no basic auth credentials|authorization failed|authentication required|failed to authorize`,
+		"it wants credentials, or those given are wrong (401)", "docker login HOST", false},
+	{`403 Forbidden|HTTP 403|(?i)\bdenied\b|insufficient_scope`, "access denied (403)",
+		"log in with an account that may use REPOSITORY: docker login HOST", false},
+	{`(?i)name[_ ]unknown|repository name not known|repository .* (not found|does not exist)`, "it has no repository REPOSITORY",
+		"create it there, or choose another with --default-repo", false},
+	{`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`,
+		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false},
+	{`\b5\d\d\b (?i:internal|bad|service|gateway)|\bunavailable(: |$)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
+		"it failed", "try again later, or look at the registry's log", false}, // the daemons tried again already
+	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false},
+}
+
+// Refusal is the [*RegistryError] for what a registry, or the way to it, answered to a daemon that was doing something ("pushing", "pulling")
+// with an image. What is not known stays as it is.
+func Refusal(doing, image string, err error) error {
+	named, parseErr := reference.ParseNormalizedNamed(image)
+	if parseErr != nil {
+		return err
+	}
+	e := &RegistryError{
+		Registry: reference.Domain(named), Repository: reference.Path(named), Doing: doing, Cause: err.Error(), Err: err,
+	}
+	a := findAnswer(err)
+	if a == nil {
+		return e
+	}
+	fill := strings.NewReplacer("HOST", e.Registry, "REPOSITORY", e.Repository)
+	e.Cause, e.Hint = fill.Replace(a.cause), fill.Replace(a.hint)
+	if detail := lastPart(err); a.matches(detail) {
+		e.Cause += ": " + detail
+	}
+	return e
+}
+
+// matches compiles the pattern on each use: that is after a failure, and no start of davit shall pay for it.
+func (a answer) matches(text string) bool { return regexp.MustCompile(a.pattern).MatchString(text) }
+
+func findAnswer(err error) *answer {
+	for i := range answers {
+		if answers[i].matches(err.Error()) {
+			return &answers[i]
+		}
+	}
+	return nil
+}
+
+// lastPart is the end of an error, which names the innermost cause.
+func lastPart(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, `": `); i >= 0 {
+		return text[i+3:]
+	}
+	return ""
+}
+
+// IsPassing says whether a registry's answer may be another one soon.
+func IsPassing(err error) bool {
+	var e *RegistryError
+	if !errors.As(err, &e) {
+		return false
+	}
+	a := findAnswer(e.Err)
+	return a != nil && a.passing
+}

@@ -1,0 +1,100 @@
+// Package command runs commands of the user's: each in a process group of its own, which ends as a whole, with its output as lines.
+package command
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Grace is how long a command that was interrupted has to end by itself.
+const Grace = 5 * time.Second
+
+// Command is one command on this machine.
+type Command struct {
+	Args    []string
+	Dir     string
+	Environ []string // "NAME=value", all that it sees; of names that are there twice the last counts
+	// Line gets each line of stdout and stderr without its newline, one at a time.
+	Line func(string)
+}
+
+// Shell makes arguments that run text in the shell of the system: sh, or cmd.exe on Windows.
+func Shell(text string) []string {
+	if runtime.GOOS == "windows" {
+		return []string{"cmd.exe", "/C", text}
+	}
+	return []string{"sh", "-c", text}
+}
+
+// Run runs the command. When ctx ends, its process group is interrupted and, after [Grace], killed; the error is the context's cause
+// then. A command that failed gives an [*exec.ExitError].
+func (c Command) Run(ctx context.Context) error {
+	out := &lines{emit: c.Line}
+	err := c.run(ctx, func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = out, out })
+	out.flush()
+	return err
+}
+
+// Output runs the command as Run does and gives its stdout; Line gets stderr.
+func (c Command) Output(ctx context.Context) ([]byte, error) {
+	var stdout bytes.Buffer
+	stderr := &lines{emit: c.Line}
+	err := c.run(ctx, func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = &stdout, stderr })
+	stderr.flush()
+	return stdout.Bytes(), err
+}
+
+func (c Command) run(ctx context.Context, connect func(*exec.Cmd)) error {
+	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
+	cmd.Dir, cmd.Env = c.Dir, c.Environ
+	connect(cmd)
+	interruptGroup(cmd)
+	cmd.WaitDelay = Grace
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		killGroup(cmd)
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// lines cuts what is written into lines. Commands write to it from one goroutine each for stdout and stderr.
+type lines struct {
+	mu   sync.Mutex
+	rest []byte
+	emit func(string)
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, p...)
+	for {
+		i := bytes.IndexByte(l.rest, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		l.print(l.rest[:i])
+		l.rest = l.rest[i+1:]
+	}
+}
+
+// print shows a line as a terminal would: what stands before a carriage return is overwritten.
+func (l *lines) print(line []byte) {
+	text := strings.TrimRight(string(line), "\r")
+	l.emit(text[strings.LastIndexByte(text, '\r')+1:])
+}
+
+func (l *lines) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.rest) > 0 {
+		l.print(l.rest)
+		l.rest = nil
+	}
+}

@@ -1,0 +1,124 @@
+// Package engine talks to a Docker Engine: where it is, images into it, out of it, and from it to a registry.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/cli/cli/config/types"
+	"github.com/docker/cli/cli/connhelper"
+	"github.com/moby/moby/api/pkg/authconfig"
+	"github.com/moby/moby/api/types/registry"
+	docker "github.com/moby/moby/client"
+)
+
+// PingOptions let a client speak the version of the API that the Engine knows.
+var PingOptions = docker.PingOptions{NegotiateAPIVersion: true}
+
+// Open makes a client of the Engine; nothing is sent yet.
+func Open(e Endpoint) (*docker.Client, error) {
+	opts := []docker.Opt{docker.WithHost(e.Host)}
+	if e.TLSDir != "" {
+		file := func(name string) string { return filepath.Join(e.TLSDir, name) }
+		ca := file("ca.pem")
+		if !e.TLSVerify {
+			ca = ""
+		}
+		opts = append(opts, docker.WithTLSClientConfig(ca, file("cert.pem"), file("key.pem")))
+	}
+	if strings.HasPrefix(e.Host, "ssh://") {
+		helper, err := connhelper.GetConnectionHelper(e.Host)
+		if err != nil {
+			return nil, fmt.Errorf("the Docker Engine's address %s: %w", e.Host, err)
+		}
+		opts = []docker.Opt{docker.WithHost(helper.Host), docker.WithDialContext(helper.Dialer)}
+	}
+	client, err := docker.New(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("the Docker Engine's address %s: %w", e.Host, err)
+	}
+	return client, nil
+}
+
+// Push lets the Engine push ref with the user's credentials and returns the manifest's digest from its answer.
+// Progress lines go to line.
+func Push(ctx context.Context, c *docker.Client, ref string, auth types.AuthConfig, line func(string)) (string, error) {
+	header, err := authconfig.Encode(credentials(auth))
+	if err != nil {
+		return "", err
+	}
+	answer, err := c.ImagePush(ctx, ref, docker.ImagePushOptions{RegistryAuth: header})
+	if err != nil {
+		return "", err
+	}
+	var digest string
+	for message, err := range answer.JSONMessages(ctx) {
+		switch {
+		case err != nil:
+			return "", err
+		case message.Error != nil:
+			return "", message.Error
+		case message.Aux != nil:
+			var pushed struct{ Digest string }
+			if err := json.Unmarshal(*message.Aux, &pushed); err != nil {
+				return "", fmt.Errorf("reading the Docker Engine's answer to a push: %w", err)
+			}
+			if pushed.Digest != "" {
+				digest = pushed.Digest
+			}
+		case message.ID == "" && message.Status != "":
+			line(message.Status)
+		}
+	}
+	if digest == "" {
+		return "", fmt.Errorf("the Docker Engine pushed %s without saying its digest", ref)
+	}
+	return digest, nil
+}
+
+// credentials are those of the docker command's configuration in the form of the Engine's API.
+func credentials(auth types.AuthConfig) registry.AuthConfig {
+	return registry.AuthConfig{
+		Username:      auth.Username,
+		Password:      auth.Password,
+		ServerAddress: auth.ServerAddress,
+		IdentityToken: auth.IdentityToken,
+		RegistryToken: auth.RegistryToken,
+	}
+}
+
+// ImageID is the id of an image in the Engine, "sha256:..."; "" when there is no such image.
+func ImageID(ctx context.Context, c *docker.Client, ref string) (string, error) {
+	image, err := c.ImageInspect(ctx, ref)
+	if errdefs.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("asking the Docker Engine for %s: %w", ref, err)
+	}
+	return image.ID, nil
+}
+
+// Load reads a `docker save` archive into the Engine.
+func Load(ctx context.Context, c *docker.Client, archive io.Reader) error {
+	answer, err := c.ImageLoad(ctx, archive, docker.ImageLoadWithQuiet(true))
+	if err != nil {
+		return fmt.Errorf("loading the image into the Docker Engine: %w", err)
+	}
+	_, err = io.Copy(io.Discard, answer)
+	return errors.Join(err, answer.Close())
+}
+
+// Tag gives the image source, a reference or an id, one more name.
+func Tag(ctx context.Context, c *docker.Client, source, ref string) error {
+	if _, err := c.ImageTag(ctx, docker.ImageTagOptions{Source: source, Target: ref}); err != nil {
+		return fmt.Errorf("tagging %s as %s in the Docker Engine: %w", source, ref, err)
+	}
+	return nil
+}
