@@ -3,7 +3,6 @@ package remote
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"golang.org/x/oauth2"
+	"google.golang.org/api/cloudbuild/v2"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/option"
+	"google.golang.org/api/storage/v1"
 
 	"github.com/davit-dev/davit/internal/config/model"
 )
@@ -29,14 +34,18 @@ func (f *Fetcher) CloudStorage(ctx context.Context, source model.CloudStorageSou
 	if err != nil || exists && f.keep(source.Sync) {
 		return dir, err
 	}
-	files, err := f.objects(ctx, bucket, pattern)
+	service, err := f.storage(ctx)
 	if err != nil {
-		return "", fmt.Errorf("listing %s: %w", source.Source, err)
+		return "", err
+	}
+	files, err := objects(ctx, service, bucket, pattern)
+	if err != nil {
+		return "", fmt.Errorf("listing %s: %w", source.Source, refused(err))
 	}
 	copyAll := func(into string) error {
 		for object, name := range files {
-			if err := f.download(ctx, bucket, object, filepath.Join(into, filepath.FromSlash(name))); err != nil {
-				return fmt.Errorf("copying gs://%s/%s: %w", bucket, object, err)
+			if err := download(ctx, service, bucket, object, filepath.Join(into, filepath.FromSlash(name))); err != nil {
+				return fmt.Errorf("copying gs://%s/%s: %w", bucket, object, refused(err))
 			}
 		}
 		return nil
@@ -58,10 +67,10 @@ func parseBucket(source string) (bucket, pattern string, err error) {
 
 // objects lists what a pattern means: the objects that match it, under their own names, and all below the
 // folders that match it, under the folder's name. A pattern with ** gives no folders.
-func (f *Fetcher) objects(ctx context.Context, bucket, pattern string) (map[string]string, error) {
+func objects(ctx context.Context, service *storage.Service, bucket, pattern string) (map[string]string, error) {
 	files := map[string]string{}
 	add := func(glob string, name func(object string) string) error {
-		objects, err := f.list(ctx, bucket, glob)
+		objects, err := list(ctx, service, bucket, glob)
 		for _, o := range objects {
 			if n := name(o); !strings.HasSuffix(o, "/") && filepath.IsLocal(filepath.FromSlash(n)) {
 				files[o] = n
@@ -110,44 +119,22 @@ func globPrefix(glob string) (*regexp.Regexp, error) {
 }
 
 // list gives the names of the objects that match a glob, over all pages.
-func (f *Fetcher) list(ctx context.Context, bucket, glob string) ([]string, error) {
-	var names []string
-	for page := ""; ; {
-		query := url.Values{"matchGlob": {glob}, "fields": {"items(name),nextPageToken"}}
-		if page != "" {
-			query.Set("pageToken", page)
+func list(ctx context.Context, service *storage.Service, bucket, glob string) (names []string, err error) {
+	err = service.Objects.List(bucket).MatchGlob(glob).Fields("items(name)", "nextPageToken").Pages(ctx, func(page *storage.Objects) error {
+		for _, o := range page.Items {
+			names = append(names, o.Name)
 		}
-		body, err := f.call(ctx, http.MethodGet, f.storage(bucket)+"?"+query.Encode())
-		if err != nil {
-			return nil, err
-		}
-		var answer struct {
-			Items         []struct{ Name string }
-			NextPageToken string
-		}
-		err = json.NewDecoder(body).Decode(&answer)
-		if err = errors.Join(err, body.Close()); err != nil {
-			return nil, err
-		}
-		for _, i := range answer.Items {
-			names = append(names, i.Name)
-		}
-		if page = answer.NextPageToken; page == "" {
-			return names, nil
-		}
-	}
+		return nil
+	})
+	return names, err
 }
 
-func (f *Fetcher) storage(bucket string) string {
-	return cmp.Or(strings.TrimSuffix(f.StorageURL, "/"), "https://storage.googleapis.com") + "/storage/v1/b/" + url.PathEscape(bucket) + "/o"
-}
-
-func (f *Fetcher) download(ctx context.Context, bucket, object, file string) error {
-	body, err := f.call(ctx, http.MethodGet, f.storage(bucket)+"/"+url.PathEscape(object)+"?alt=media")
+func download(ctx context.Context, service *storage.Service, bucket, object, file string) error {
+	response, err := service.Objects.Get(bucket, object).Context(ctx).Download()
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer response.Body.Close()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
@@ -155,78 +142,85 @@ func (f *Fetcher) download(ctx context.Context, bucket, object, file string) err
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, body)
+	_, err = io.Copy(out, response.Body)
 	return errors.Join(err, out.Close())
 }
 
-// call sends a request to one of Google's APIs; an answer that is not 200 is an error with Google's words.
-func (f *Fetcher) call(ctx context.Context, method, address string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, address, nil)
+// storage connects to Cloud Storage. An emulator is not to see a token.
+func (f *Fetcher) storage(ctx context.Context) (*storage.Service, error) {
+	if f.StorageURL != "" {
+		return storage.NewService(ctx, option.WithHTTPClient(cmp.Or(f.HTTP, http.DefaultClient)), option.WithEndpoint(strings.TrimSuffix(f.StorageURL, "/")+"/storage/v1/"))
+	}
+	client, err := f.client(ctx)
 	if err != nil {
 		return nil, err
 	}
-	token, err := f.token(ctx, address)
+	return storage.NewService(ctx, option.WithHTTPClient(client))
+}
+
+// client sends the user's token with every request, if there is one.
+func (f *Fetcher) client(ctx context.Context) (*http.Client, error) {
+	client := cmp.Or(f.HTTP, http.DefaultClient)
+	if f.Token == nil {
+		return client, nil
+	}
+	token, err := f.Token(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("getting an access token: %w", err)
 	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+	if token == "" {
+		return client, nil
 	}
-	response, err := cmp.Or(f.HTTP, http.DefaultClient).Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
-	}
-	defer response.Body.Close()
-	var answer struct{ Error struct{ Message string } }
-	text := response.Status
-	if json.NewDecoder(response.Body).Decode(&answer) == nil && answer.Error.Message != "" {
-		text += ": " + answer.Error.Message
-	}
-	if token == "" && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden) {
-		text += "; no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
-	}
-	return nil, errors.New(text)
+	return oauth2.NewClient(context.WithValue(ctx, oauth2.HTTPClient, client), oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})), nil
 }
 
-// token gives the token for a request; empty for an emulator of Cloud Storage, which is not to see it.
-func (f *Fetcher) token(ctx context.Context, address string) (string, error) {
-	if f.Token == nil || f.StorageURL != "" && strings.HasPrefix(address, strings.TrimSuffix(f.StorageURL, "/")+"/storage/") {
-		return "", nil
+// refused puts what Google answered into a line, and says what to do where credentials are missing.
+func refused(err error) error {
+	answer, ok := errors.AsType[*googleapi.Error](err)
+	if !ok {
+		return err
 	}
-	return f.Token(ctx)
+	text := fmt.Sprintf("%d %s", answer.Code, http.StatusText(answer.Code))
+	if answer.Message != "" {
+		text += ": " + answer.Message
+	}
+	if answer.Code == http.StatusUnauthorized || answer.Code == http.StatusForbidden {
+		text += "; if you may see it, run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+	}
+	return fmt.Errorf("%s", text)
 }
 
 // CloudBuildRepo gives the folder of a checkout of a repository that is connected to Cloud Build, which
 // also gives the right to read it.
 func (f *Fetcher) CloudBuildRepo(ctx context.Context, source model.CloudBuildRepoSource) (dir, commit string, err error) {
-	base := cmp.Or(strings.TrimSuffix(f.CloudBuildURL, "/"), "https://cloudbuild.googleapis.com")
-	address := fmt.Sprintf("%s/v2/projects/%s/locations/%s/connections/%s/repositories/%s", base,
-		url.PathEscape(source.ProjectID), url.PathEscape(source.Region), url.PathEscape(source.Connection), url.PathEscape(source.Repo))
-	var repo struct{ RemoteURI string }
-	if err := f.answer(ctx, http.MethodGet, address, &repo); err != nil {
-		return "", "", fmt.Errorf("asking Cloud Build about repository %s: %w", source.Repo, err)
+	client, err := f.client(ctx)
+	if err != nil {
+		return "", "", err
 	}
-	var access struct{ Token string }
-	if err := f.answer(ctx, http.MethodPost, address+":accessReadToken", &access); err != nil {
-		return "", "", fmt.Errorf("asking Cloud Build for access to repository %s: %w", source.Repo, err)
+	options := []option.ClientOption{option.WithHTTPClient(client)}
+	if f.CloudBuildURL != "" {
+		options = append(options, option.WithEndpoint(f.CloudBuildURL))
 	}
-	clone, err := url.Parse(repo.RemoteURI)
+	service, err := cloudbuild.NewService(ctx, options...)
+	if err != nil {
+		return "", "", err
+	}
+	repositories := service.Projects.Locations.Connections.Repositories
+	name := fmt.Sprintf("projects/%s/locations/%s/connections/%s/repositories/%s", source.ProjectID, source.Region, source.Connection, source.Repo)
+	repo, err := repositories.Get(name).Context(ctx).Do()
+	if err != nil {
+		return "", "", fmt.Errorf("asking Cloud Build about repository %s: %w", source.Repo, refused(err))
+	}
+	access, err := repositories.AccessReadToken(name, &cloudbuild.FetchReadTokenRequest{}).Context(ctx).Do()
+	if err != nil {
+		return "", "", fmt.Errorf("asking Cloud Build for access to repository %s: %w", source.Repo, refused(err))
+	}
+	clone, err := url.Parse(repo.RemoteUri)
 	if err != nil {
 		return "", "", fmt.Errorf("the address of repository %s: %w", source.Repo, err)
 	}
 	if clone.Scheme == "https" && access.Token != "" {
 		clone.User = url.UserPassword("oauth2", access.Token)
 	}
-	return f.checkout(ctx, repo.RemoteURI, clone.String(), source.Ref, source.Sync)
-}
-
-func (f *Fetcher) answer(ctx context.Context, method, address string, into any) error {
-	body, err := f.call(ctx, method, address)
-	if err != nil {
-		return err
-	}
-	return errors.Join(json.NewDecoder(body).Decode(into), body.Close())
+	return f.checkout(ctx, repo.RemoteUri, clone.String(), source.Ref, source.Sync)
 }

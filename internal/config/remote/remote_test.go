@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,7 +25,7 @@ func runGit(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd.Dir = dir
 	out, err := cmd.Output()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
-		err = fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(string(e.Stderr)))
+		err = fmt.Errorf("git %s: %s", strings.Join(args, " "), strings.TrimSpace(string(e.Stderr)))
 	}
 	return out, err
 }
@@ -83,7 +83,7 @@ func TestRequiredFromGit(t *testing.T) {
 	expect("main", "three", third)
 
 	_, _, err := loadOne("nosuch")
-	if err == nil || !strings.HasPrefix(err.Error(), "skaffold.yaml:4:3: requires[0]: fetching "+repo+": git fetch: ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "skaffold.yaml:4:3: requires[0]: fetching "+repo+": git fetch ") {
 		t.Errorf("got %v", err)
 	}
 	fetcher.Policy = remote.Never
@@ -94,86 +94,73 @@ func TestRequiredFromGit(t *testing.T) {
 	}
 }
 
-// bucket serves objects as Cloud Storage's JSON API does, one to a page.
-func bucket(t *testing.T, objects map[string]string, order []string) *httptest.Server {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name, ok := strings.CutPrefix(r.URL.Path, "/storage/v1/b/bucket/o")
-		switch {
-		case !ok:
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, `{"error": {"message": "The specified bucket does not exist."}}`)
-		case name != "":
-			fmt.Fprint(w, objects[name[1:]])
-		default:
-			glob, start := r.URL.Query().Get("matchGlob"), 0
-			_, _ = fmt.Sscan(r.URL.Query().Get("pageToken"), &start)
-			for i := start; i < len(order); i++ {
-				folder, deep := strings.CutSuffix(glob, "**")
-				hit, _ := path.Match(glob, order[i])
-				if hit || deep && strings.HasPrefix(order[i], folder) {
-					fmt.Fprintf(w, `{"items": [{"name": %q}], "nextPageToken": "%d"}`, order[i], i+1)
-					return
-				}
-			}
-			fmt.Fprint(w, `{}`)
+// gitServer serves repositories over HTTPS by git's own server, to those who give a name and a password.
+func gitServer(t *testing.T, root, user, password string) *httptest.Server {
+	t.Helper()
+	path, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1"}}
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if u, p, ok := r.BasicAuth(); !ok || u != user || p != password {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
 		}
+		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
+	t.Setenv("GIT_SSL_NO_VERIFY", "true")
+	t.Setenv("GIT_TERMINAL_PROMPT", "0")
+	t.Setenv("GIT_CONFIG_COUNT", "1") // the test is root, its repositories may be another's
+	t.Setenv("GIT_CONFIG_KEY_0", "safe.directory")
+	t.Setenv("GIT_CONFIG_VALUE_0", "*")
 	return s
 }
 
-func TestRequiredFromCloudStorage(t *testing.T) {
-	s := bucket(t, map[string]string{"a/b/skaffold.yaml": "main", "a/b/k8s/x.yaml": "x", "a/c.yaml": "c"}, []string{"a/b/skaffold.yaml", "a/b/k8s/x.yaml", "a/c.yaml"})
-	f := &remote.Fetcher{Dir: t.TempDir(), StorageURL: s.URL}
-	for source, want := range map[string][]string{
-		"gs://bucket/a/b":               {"b/k8s/x.yaml", "b/skaffold.yaml"},
-		"gs://bucket/a/b/*":             {"k8s/x.yaml", "skaffold.yaml"},
-		"gs://bucket/a/c.yaml":          {"c.yaml"},
-		"gs://bucket/a/b/**":            {"skaffold.yaml", "x.yaml"},
-		"gs://bucket/a/b/k8s/":          {"k8s/x.yaml"},
-		"gs://bucket/a/b/skaffold.yaml": {"skaffold.yaml"},
-	} {
-		dir, err := f.CloudStorage(t.Context(), model.CloudStorageSource{Source: source})
-		if err != nil {
-			t.Errorf("%s: %v", source, err)
-			continue
-		}
-		var got []string
-		err = filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-			if err == nil && !d.IsDir() {
-				rel, _ := filepath.Rel(dir, p)
-				got = append(got, rel)
-			}
-			return err
-		})
-		if err != nil || strings.Join(got, " ") != strings.Join(want, " ") {
-			t.Errorf("%s: got %q, %v, want %q", source, got, err, want)
-		}
+func TestWhatIsWrongWithARepositoryIsSaid(t *testing.T) {
+	root := t.TempDir()
+	repo := filepath.Join(root, "repo")
+	if _, err := runGit(t.Context(), root, "init", "-q", repo); err != nil {
+		t.Fatal(err)
 	}
-	_, err := f.CloudStorage(t.Context(), model.CloudStorageSource{Source: "gs://other/a"})
-	if err == nil || err.Error() != "listing gs://other/a: 404 Not Found: The specified bucket does not exist." {
-		t.Errorf("got %v", err)
+	commit(t, repo, "one")
+	if _, err := runGit(t.Context(), repo, "branch", "gone"); err != nil {
+		t.Fatal(err)
 	}
-	_, err = f.CloudStorage(t.Context(), model.CloudStorageSource{Source: "bucket/a"})
-	if err == nil || err.Error() != `"bucket/a" is not an address of Cloud Storage: write gs://bucket/path` {
-		t.Errorf("got %v", err)
-	}
-}
+	server := gitServer(t, root, "me", "secret")
+	f := &remote.Fetcher{Dir: filepath.Join(t.TempDir(), "cache"), RunGit: runGit}
 
-func TestWhatIsForbiddenWithoutCredentialsSaysHowToGetThem(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusForbidden)
-		fmt.Fprintf(w, `{"error": {"message": "refused %s"}}`, r.Header.Get("Authorization"))
-	}))
-	t.Cleanup(s.Close)
-	token := ""
-	f := &remote.Fetcher{Dir: t.TempDir(), CloudBuildURL: s.URL, Token: func(context.Context) (string, error) { return token, nil }}
-	_, _, err := f.CloudBuildRepo(t.Context(), model.CloudBuildRepoSource{Repo: "r"})
-	if err == nil || !strings.HasSuffix(err.Error(), "403 Forbidden: refused ; no credentials were found: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS") {
-		t.Errorf("got %v", err)
+	_, _, err := f.Git(t.Context(), model.GitSource{Repo: server.URL + "/repo", Ref: "main"})
+	if err == nil || !strings.Contains(err.Error(), "could not read Username") {
+		t.Errorf("a private repository: %v", err)
 	}
-	token = "t"
-	if _, _, err = f.CloudBuildRepo(t.Context(), model.CloudBuildRepoSource{Repo: "r"}); err == nil || !strings.HasSuffix(err.Error(), "refused Bearer t") {
-		t.Errorf("got %v", err)
+	address := strings.Replace(server.URL, "://", "://me:secret@", 1) + "/repo"
+	dir, _, err := f.Git(t.Context(), model.GitSource{Repo: address, Ref: "gone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runGit(t.Context(), repo, "branch", "-D", "gone"); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = f.Git(t.Context(), model.GitSource{Repo: address, Ref: "gone"})
+	if err == nil || !strings.Contains(err.Error(), "couldn't find remote ref gone") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a branch that is gone: %v", err)
+	}
+	off := false
+	if again, _, err := f.Git(t.Context(), model.GitSource{Repo: address, Ref: "gone", Sync: &off}); err != nil || again != dir {
+		t.Errorf("a branch that is gone, without sync: %q, %v", again, err)
+	}
+	_, _, err = f.Git(t.Context(), model.GitSource{Repo: filepath.Join(root, "nosuch"), Ref: "main"})
+	if err == nil || !strings.Contains(err.Error(), "does not appear to be a git repository") {
+		t.Errorf("a repository that is not there: %v", err)
+	}
+	f.RunGit = func(ctx context.Context, _ string, _ ...string) ([]byte, error) {
+		return exec.CommandContext(ctx, "no-such-git").Output()
+	}
+	_, _, err = f.Git(t.Context(), model.GitSource{Repo: repo, Ref: "main"})
+	if err == nil || !strings.Contains(err.Error(), "no git command here: install git") {
+		t.Errorf("no git: %v", err)
 	}
 }
