@@ -42,6 +42,8 @@ type Options struct {
 type Engine interface {
 	// ImageID is the id of the image that a reference or an id names; empty when there is none.
 	ImageID(ctx context.Context, ref string) (string, error)
+	// Tag gives an image, by its id, one more name.
+	Tag(ctx context.Context, id, ref string) error
 }
 
 // Query asks for one artifact.
@@ -261,17 +263,20 @@ func (c *Cache) Manifest(identity string) (inputs.Manifest, bool) {
 	return c.disk.lastManifest(identity)
 }
 
-// Tag puts a tag on an image that is in the registry already.
+// Tag puts a tag on an image that is there already.
 type Tag struct {
-	Digest string
-	Ref    string // name:tag
+	Digest  string // in the registry; empty for one in the Docker Engine
+	ImageID string // in the Docker Engine
+	Ref     string // name:tag
 }
 
 // Retag puts tags on images, in parallel. All are tried; the first error is returned.
 func (c *Cache) Retag(ctx context.Context, tags []Tag) error {
-	refs := make([]string, len(tags))
-	for i, t := range tags {
-		refs[i] = t.Ref
+	var refs []string
+	for _, t := range tags {
+		if t.Digest != "" {
+			refs = append(refs, t.Ref)
+		}
 	}
 	remote := c.registry.open(ctx, refs, true)
 	defer remote.close()
@@ -279,6 +284,9 @@ func (c *Cache) Retag(ctx context.Context, tags []Tag) error {
 	g.SetLimit(c.o.Concurrency)
 	for _, t := range tags {
 		g.Go(func() error {
+			if t.Digest == "" {
+				return c.o.Engine.Tag(ctx, t.ImageID, t.Ref)
+			}
 			if err := remote.put(repository(t.Ref)+"@"+t.Digest, t.Ref); err != nil {
 				return fmt.Errorf("tagging %s as %s: %w", t.Digest, t.Ref, err)
 			}

@@ -248,6 +248,11 @@ type engine map[string]string
 
 func (e engine) ImageID(_ context.Context, ref string) (string, error) { return e[ref], nil }
 
+func (e engine) Tag(_ context.Context, id, ref string) error {
+	e[ref] = id
+	return nil
+}
+
 func TestImagesInTheEngine(t *testing.T) {
 	w := newWorld(t)
 	docker := engine{}
@@ -262,7 +267,9 @@ func TestImagesInTheEngine(t *testing.T) {
 	if hit := w.lookup(c, q); !hit.Found || !hit.NeedsTag || hit.ImageID != "sha256:id" {
 		t.Errorf("under no tag: %+v", hit)
 	}
-	docker["web:v1"] = "sha256:id"
+	if err := c.Retag(t.Context(), []Tag{{ImageID: "sha256:id", Ref: q.Ref}}); err != nil {
+		t.Fatal(err)
+	}
 	if hit := w.lookup(c, q); !hit.Found || hit.NeedsTag {
 		t.Errorf("under its tag: %+v", hit)
 	}
