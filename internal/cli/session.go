@@ -24,6 +24,7 @@ import (
 	"github.com/davit-dev/davit/internal/config/remote"
 	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/pipeline"
@@ -53,6 +54,7 @@ type needs struct {
 // open reads the config and connects what the command needs. Nothing is changed yet.
 func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buildFlags, o plan.Options, n needs) (*session, error) {
 	s := &session{world: w, sink: sink, flags: c, options: o}
+	s.options.WorkDir = w.Dir
 	var err error
 	if s.configs, err = c.load(ctx, w, sink, n.command, false); err != nil {
 		return nil, err
@@ -192,7 +194,7 @@ func projectName(ctx context.Context, w World) string {
 
 func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
-		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Workers: max(2, runtime.NumCPU()), Kube: s.kube,
+		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Workers: max(2, runtime.NumCPU()), Kube: s.kube, HookEnv: s.hookEnv(),
 	}
 	if b == nil {
 		return
@@ -205,6 +207,15 @@ func (s *session) pipeline(b *buildFlags) {
 	s.pipe.Inputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(false)})
 	s.pipe.PullingInputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(true)})
 	s.pipe.Builder = func(ctx context.Context) (build.Builder, string, error) { return s.builder(ctx, b) }
+}
+
+// hookEnv is what every hook is told, in Skaffold's names.
+func (s *session) hookEnv() hook.Env {
+	env := hook.Env{"WORK_DIR": s.world.Dir}
+	if s.options.Repo.Repo != "" {
+		env["DEFAULT_REPO"] = s.options.Repo.Repo
+	}
+	return env
 }
 
 func (s *session) insecure() []string {

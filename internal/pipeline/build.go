@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"sync"
+	"sync/atomic"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/cache"
@@ -34,6 +35,7 @@ func (p *Pipeline) Build(ctx context.Context, artifacts []plan.Artifact) ([]Imag
 			r.done[a.Image].finish(p.image(a, s.Digest), nil)
 		}
 	}
+	p.retag(ctx, artifacts...)
 	if err := r.run(ctx, artifacts); err != nil {
 		return nil, err
 	}
@@ -42,6 +44,25 @@ func (p *Pipeline) Build(ctx context.Context, artifacts []plan.Artifact) ([]Imag
 		images = append(images, r.done[a.Image].image)
 	}
 	return images, nil
+}
+
+// retag gives images that exist under another tag the one that they are to have. By its digest an image can be used all the same, so whoever may
+// only read goes on.
+func (p *Pipeline) retag(ctx context.Context, artifacts ...plan.Artifact) {
+	var tags []cache.Tag
+	for _, a := range artifacts {
+		s, ok := a.State.(plan.UpToDate)
+		switch {
+		case !ok || !s.NeedsTag:
+		case a.Push:
+			tags = append(tags, cache.Tag{Digest: s.Digest, Ref: a.Ref.String()})
+		default:
+			tags = append(tags, cache.Tag{ImageID: s.Digest, Ref: a.Ref.String()})
+		}
+	}
+	if err := p.Cache.Retag(ctx, tags); err != nil && ctx.Err() == nil {
+		p.warn("%v", err)
+	}
 }
 
 func (p *Pipeline) image(a plan.Artifact, digest string) Image {
@@ -56,11 +77,19 @@ type builds struct {
 	*Pipeline
 	slots chan struct{}
 	done  map[string]*outcome
+	// around runs the hooks before all builds of a config, once, when the first of them has to be built.
+	around map[*plan.Around]*around
 
 	once    sync.Once
 	builder build.Builder
 	where   string
 	lookErr error
+}
+
+// around says how far hooks around builds have come.
+type around struct {
+	before func() error // runs them at the first call
+	ran    atomic.Bool
 }
 
 // outcome is what came of one artifact; the rest may be read once ready is closed.
@@ -88,6 +117,7 @@ func (r *builds) run(ctx context.Context, artifacts []plan.Artifact) error {
 	if len(work) == 0 {
 		return nil
 	}
+	r.prepareHooks(ctx, work)
 	return r.stage(event.StageBuild, func() error {
 		errs := make([]error, len(work))
 		var wait sync.WaitGroup
@@ -104,8 +134,42 @@ func (r *builds) run(ctx context.Context, artifacts []plan.Artifact) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return errors.Join(errs...)
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		return r.afterAll(ctx, work)
 	})
+}
+
+// prepareHooks gets the hooks around all builds ready to be run.
+func (r *builds) prepareHooks(ctx context.Context, work []plan.Artifact) {
+	r.around = map[*plan.Around]*around{nil: {before: func() error { return nil }}}
+	for _, a := range work {
+		if r.around[a.Around] != nil {
+			continue
+		}
+		h := &around{}
+		h.before = sync.OnceValue(func() error {
+			h.ran.Store(true)
+			if err := hook.Run(ctx, a.Around.Before, "build", r.HookEnv, r.Environ, r.Sink); err != nil {
+				return fmt.Errorf("before all builds: %w", err)
+			}
+			return nil
+		})
+		r.around[a.Around] = h
+	}
+}
+
+// afterAll runs the hooks after all builds, of the configs of which something was built.
+func (r *builds) afterAll(ctx context.Context, work []plan.Artifact) error {
+	for _, a := range work {
+		if h := r.around[a.Around]; h.ran.Swap(false) {
+			if err := hook.Run(ctx, a.Around.After, "build", r.HookEnv, r.Environ, r.Sink); err != nil {
+				return fmt.Errorf("after all builds: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // one builds one artifact once what it requires is there.
@@ -148,8 +212,11 @@ func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string
 	if err != nil || !hits[0].Found {
 		return Image{}, false, err
 	}
-	r.Sink.Emit(event.CacheChecked{Image: a.Image, Found: true, Where: found(hits[0]).Where, Digest: hits[0].Digest})
-	return r.image(*a, hits[0].Digest), true, nil
+	*a = plan.Decide(a.Draft, a.Ref, m, found(hits[0]), nil)
+	is := a.State.(plan.UpToDate)
+	r.retag(ctx, *a)
+	r.Sink.Emit(event.CacheChecked{Image: a.Image, Found: true, Where: is.Where, Digest: is.Digest})
+	return r.image(*a, is.Digest), true, nil
 }
 
 // make runs the hooks and the builder, and remembers what came of it.
@@ -160,7 +227,10 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	}
 	began := r.Now()
 	r.Sink.Emit(event.ArtifactStarted{Image: a.Image, Where: r.where})
-	env := buildEnv(a)
+	if err := r.around[a.Around].before(); err != nil {
+		return Image{}, err
+	}
+	env := r.buildEnv(a)
 	if err := hook.Run(ctx, a.Before, a.Image, env, r.Environ, r.Sink); err != nil {
 		return Image{}, fmt.Errorf("building %s: %w", a.Image, err)
 	}
@@ -185,7 +255,7 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 
 // settle gives the inputs that a build is remembered under: those from before its hooks ran, less what they made.
 func (r *builds) settle(ctx context.Context, a plan.Artifact, refs map[string]string) (inputs.Manifest, []inputs.Product, error) {
-	if len(a.Before) == 0 {
+	if len(a.HooksBefore()) == 0 {
 		return a.Inputs, nil, nil
 	}
 	after, err := r.read(ctx, a.Draft, refs)
@@ -208,9 +278,11 @@ func request(a plan.Artifact, key inputs.Key, refs map[string]string) build.Requ
 }
 
 // buildEnv is what hooks of a build see, in Skaffold's names. IMAGE_REPO is the reference less its last element.
-func buildEnv(a plan.Artifact) hook.Env {
-	return hook.Env{
+func (p *Pipeline) buildEnv(a plan.Artifact) hook.Env {
+	env := hook.Env{
 		"IMAGE": a.Ref.String(), "PUSH_IMAGE": fmt.Sprint(a.Push), "IMAGE_REPO": path.Dir(a.Ref.Name), "IMAGE_TAG": a.Ref.Tag,
 		"BUILD_CONTEXT": a.Context,
 	}
+	maps.Copy(env, p.HookEnv)
+	return env
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/kube"
 )
@@ -18,6 +19,7 @@ type Pipeline struct {
 	Sink    event.Sink
 	Now     func() time.Time
 	Environ []string // of hooks
+	HookEnv hook.Env // what all hooks are told
 	Workers int      // builds at a time
 	NoCache bool     // build everything
 

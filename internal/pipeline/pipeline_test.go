@@ -97,7 +97,7 @@ func (w *world) Emit(e event.Event) {
 func (w *world) pipeline() *Pipeline {
 	index := inputs.OpenIndex(filepath.Join(w.cacheDir, "index"), w.dir, time.Now, w)
 	return &Pipeline{
-		Sink: w, Now: time.Now, Environ: os.Environ(), Workers: 2,
+		Sink: w, Now: time.Now, Environ: os.Environ(), HookEnv: hook.Env{"WORK_DIR": "/started/here"}, Workers: 2,
 		Inputs:  inputs.NewReader(inputs.Options{Index: index}),
 		Cache:   cache.New(cache.Options{Folder: filepath.Join(w.cacheDir, "images"), Now: time.Now, Sink: w}),
 		Builder: func(context.Context) (build.Builder, string, error) { return w.builder, "a test", nil },
@@ -247,6 +247,29 @@ func TestHookOutputIsNoInput(t *testing.T) {
 		if _, built, err := w.run(d); err != nil || len(built) != c.built {
 			t.Errorf("step %d: built %v, %v", i, built, err)
 		}
+	}
+}
+
+func TestHooksAroundAllBuildsRunOnceAndOnlyWhenSomethingIsBuilt(t *testing.T) {
+	w := newWorld(t)
+	one, two := w.artifact("one", copies), w.artifact("two", copies)
+	sh := func(text string) []hook.Host {
+		return []hook.Host{{Command: []string{"sh", "-c", text + " >> log"}, Dir: w.dir}}
+	}
+	around := &plan.Around{Before: sh("echo before $SKAFFOLD_WORK_DIR"), After: sh("echo after")}
+	one.Around, two.Around = around, around
+	for i, want := range []string{"before /started/here\nafter\n", ""} {
+		w.write("log", "")
+		if _, _, err := w.run(one, two); err != nil {
+			t.Fatal(err)
+		}
+		if log, err := os.ReadFile(filepath.Join(w.dir, "log")); err != nil || string(log) != want {
+			t.Errorf("run %d: hooks printed %q, %v", i, log, err)
+		}
+	}
+	around.Before = sh("exit 3")
+	if _, built, err := w.run(one, two); err == nil || !strings.Contains(err.Error(), "before all builds") || len(built) > 0 {
+		t.Errorf("a failing hook: built %v, %v", built, err)
 	}
 }
 

@@ -21,8 +21,7 @@ import (
 	"github.com/davit-dev/davit/internal/tag"
 )
 
-// Prepare tags the drafts, reads what they are made of, looks for what exists already, and decides. It changes nothing but the
-// tags in the registry of images that exist under another one.
+// Prepare tags the drafts, reads what they are made of, looks for what exists already, and decides. It changes nothing.
 func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Artifact, error) {
 	levels, err := plan.Order(drafts)
 	if err != nil {
@@ -144,7 +143,7 @@ func (p *Pipeline) read(ctx context.Context, d plan.Draft, refs map[string]strin
 		reads := d.Reads
 		reads.BuildCommand, reads.Platforms, reads.Required, reads.Run = spec.Command, d.Platforms, d.Required(refs), p.list
 		m, err := p.Inputs.Custom(ctx, reads)
-		for i, h := range d.Before {
+		for i, h := range d.HooksBefore() {
 			m.SetHidden(fmt.Sprintf("hook %d", i+1), strings.Join(h.Command, "\x00"))
 		}
 		return m, err
@@ -167,7 +166,7 @@ func dockerInputs(d plan.Draft, spec build.Docker, refs map[string]string) input
 	for _, s := range spec.Secrets {
 		in.Secrets = append(in.Secrets, s.ID)
 	}
-	for _, h := range d.Before {
+	for _, h := range d.HooksBefore() {
 		in.Hooks = append(in.Hooks, strings.Join(h.Command, "\x00"))
 	}
 	return in
@@ -216,7 +215,7 @@ func identity(d plan.Draft) string {
 	return d.Image + "\x00" + d.Context
 }
 
-// lookUp asks the cache, and puts the tag on images that exist under another one.
+// lookUp asks the cache.
 func (p *Pipeline) lookUp(ctx context.Context, queries []cache.Query) ([]cache.Hit, error) {
 	if p.NoCache {
 		hits := make([]cache.Hit, len(queries))
@@ -229,21 +228,12 @@ func (p *Pipeline) lookUp(ctx context.Context, queries []cache.Query) ([]cache.H
 	if err != nil {
 		return nil, err
 	}
-	var retag []cache.Tag
 	for i, h := range hits {
-		if !h.Found {
-			continue
-		}
-		p.remember(queries[i], h)
-		if h.NeedsTag {
-			retag = append(retag, cache.Tag{Digest: h.Digest, Ref: queries[i].Ref})
+		if h.Found {
+			p.remember(queries[i], h)
 		}
 	}
-	// By its digest the image can be used all the same, so whoever may only read goes on.
-	if err := p.Cache.Retag(ctx, retag); err != nil {
-		p.warn("%v", err)
-	}
-	return hits, ctx.Err()
+	return hits, nil
 }
 
 // remember notes a hit that this machine did not know yet, so that it is found by its digest next time.
@@ -260,11 +250,10 @@ func found(h cache.Hit) plan.Found {
 	if !h.Found {
 		return plan.Found{Why: h.Why}
 	}
-	where := "Remotely"
 	if h.Where == cache.InEngine {
-		where = "Locally"
+		return plan.Found{Digest: h.ImageID, Where: "Locally", NeedsTag: h.NeedsTag}
 	}
-	return plan.Found{Digest: h.Digest, Where: where}
+	return plan.Found{Digest: h.Digest, Where: "Remotely", NeedsTag: h.NeedsTag}
 }
 
 func (p *Pipeline) announceTags(drafts []plan.Draft, tagged []image.Reference) {

@@ -62,7 +62,7 @@ func (p *Pipeline) inputDigest(ctx context.Context, d plan.Draft, drafts []plan.
 		digest.Target = docker.Target
 	}
 	for _, part := range withRequired(d, drafts) {
-		part.Before = nil
+		part.Before, part.Around = nil, nil
 		m, err := p.read(ctx, part, nil)
 		if err != nil {
 			return "", err

@@ -13,7 +13,9 @@ import (
 type Found struct {
 	Digest string // empty: not there
 	Where  string // "Remotely", "Locally"
-	Why    []string
+	// NeedsTag is set when the image is there, but not under the tag that it is to have.
+	NeedsTag bool
+	Why      []string
 }
 
 // Order sorts drafts into levels: what a level requires is built in the levels before it. A cycle is an error that names it, and so is
@@ -88,7 +90,7 @@ func Decide(d Draft, ref image.Reference, m inputs.Manifest, found Found, waits 
 	case len(waits) > 0:
 		a.State = Undecided{Waits: waits}
 	case found.Digest != "":
-		a.State = UpToDate{Digest: found.Digest, Where: found.Where}
+		a.State = UpToDate{Digest: found.Digest, Where: found.Where, NeedsTag: found.NeedsTag}
 	default:
 		a.State = Build{Why: found.Why}
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Force       bool
 	StatusCheck *bool // nil: as the config says
 	Tolerate    bool
+	WorkDir     string // absolute: where davit was started; hooks run there
 	Mode        string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
 	Templates   *template.Expander
 }
@@ -39,6 +40,10 @@ func Drafts(configs []*config.Config, o Options) ([]Draft, error) {
 	var drafts []Draft
 	var errs []error
 	for _, c := range configs {
+		var around *Around
+		if h := c.Model.Build.Hooks; len(h.Before)+len(h.After) > 0 {
+			around = &Around{hostHooks(c.Dir, h.Before, o.WorkDir), hostHooks(c.Dir, h.After, o.WorkDir)}
+		}
 		for i, a := range c.Model.Build.Artifacts {
 			if !wanted(a.Image, o.Images) {
 				continue
@@ -48,6 +53,7 @@ func Drafts(configs []*config.Config, o Options) ([]Draft, error) {
 				errs = append(errs, err)
 				continue
 			}
+			d.Around = around
 			drafts = append(drafts, d)
 		}
 	}
@@ -71,7 +77,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Mode: o.Mode, Dir: c.Dir,
 		Written: Written{Context: a.Context}, Context: context,
 		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
-		Before:    hostHooks(c.Dir, a.Hooks.Before, context), After: hostHooks(c.Dir, a.Hooks.After, context),
+		Before:    hostHooks(c.Dir, a.Hooks.Before, o.WorkDir), After: hostHooks(c.Dir, a.Hooks.After, o.WorkDir),
 		Insecure: slices.Concat(o.Insecure, c.Model.Build.InsecureRegistries),
 	}
 	switch builder := a.Builder.(type) {
@@ -152,10 +158,10 @@ func absolute(base, path string) string {
 	return filepath.Join(base, path)
 }
 
-func hostHooks(base string, hooks []model.HostHook, context string) []hook.Host {
+func hostHooks(base string, hooks []model.HostHook, workDir string) []hook.Host {
 	var out []hook.Host
 	for _, h := range hooks {
-		dir := context
+		dir := workDir
 		if h.Dir != "" {
 			dir = absolute(base, h.Dir)
 		}

@@ -9,6 +9,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/davit-dev/davit/internal/build"
@@ -34,12 +35,24 @@ type Draft struct {
 	Requires  []Requirement
 	Before    []hook.Host
 	After     []hook.Host
+	Around    *Around // nil: none
 	Push      bool
 	Insecure  []string
 }
 
 // Written is how the config writes paths; the tag policy inputDigest depends on that, as Skaffold's does.
 type Written struct{ Context, Dockerfile string }
+
+// Around are the hooks around all builds of a config; its artifacts share them.
+type Around struct{ Before, After []hook.Host }
+
+// HooksBefore are all hooks that run before the build: what they write may be an input of it.
+func (d Draft) HooksBefore() []hook.Host {
+	if d.Around == nil {
+		return d.Before
+	}
+	return slices.Concat(d.Around.Before, d.Before)
+}
 
 // Requirement is an image that must be built first, and the build argument that carries it.
 type Requirement struct{ Image, Alias string }
@@ -55,8 +68,12 @@ type Artifact struct {
 // State says what becomes of an artifact. The set is closed: UpToDate, Build, Undecided.
 type State interface{ state() }
 
-// UpToDate is an image that exists already, with the digest that it has. Where is "Remotely" or "Locally".
-type UpToDate struct{ Digest, Where string }
+// UpToDate is an image that exists already, with the digest that it has; of one that is only in the Docker Engine, that is its id. Where is
+// "Remotely" or "Locally".
+type UpToDate struct {
+	Digest, Where string
+	NeedsTag      bool // it exists under another tag
+}
 
 // Build is an image that has to be built, and why: short phrases for people.
 type Build struct{ Why []string }

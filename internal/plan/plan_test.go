@@ -52,7 +52,7 @@ deploy: {kubectl: {defaultNamespace: "ns-{{.VERSION}}"}, statusCheckDeadlineSeco
 func TestDrafts(t *testing.T) {
 	cs := configs(t, shop)
 	o := options()
-	o.Repo = image.DefaultRepo{Repo: "localhost:5000"}
+	o.Repo, o.WorkDir = image.DefaultRepo{Repo: "localhost:5000"}, "/started/here"
 	drafts, err := Drafts(cs, o)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestDrafts(t *testing.T) {
 	if want := map[string]string{"V": "v7"}; !reflect.DeepEqual(spec.BuildArgs, want) {
 		t.Errorf("build arguments %v", spec.BuildArgs)
 	}
-	if web.Before[0].Dir != filepath.Join(dir, "web") || web.Before[1].Dir != filepath.Join(dir, "tools") {
+	if web.Before[0].Dir != "/started/here" || web.Before[1].Dir != filepath.Join(dir, "tools") {
 		t.Errorf("hooks %+v", web.Before)
 	}
 	if !web.Push || !reflect.DeepEqual(web.Insecure, []string{"plain.example.com"}) || !reflect.DeepEqual(web.Requires, []Requirement{{"base", "BASE"}}) {
@@ -136,7 +136,7 @@ func TestDecide(t *testing.T) {
 		waits []string
 		want  State
 	}{
-		{Found{Digest: "sha256:aa", Where: "Remotely"}, nil, UpToDate{"sha256:aa", "Remotely"}},
+		{Found{Digest: "sha256:aa", Where: "Remotely"}, nil, UpToDate{Digest: "sha256:aa", Where: "Remotely"}},
 		{Found{Why: []string{"main.go changed"}}, nil, Build{[]string{"main.go changed"}}},
 		{Found{}, []string{"base"}, Undecided{[]string{"base"}}},
 	} {

@@ -28,7 +28,6 @@ func Supported(configs []*config.Config) error {
 			path []any
 		}{
 			{!local, "builds elsewhere than with BuildKit", []any{"build"}},
-			{len(m.Build.Hooks.Before)+len(m.Build.Hooks.After) > 0, "hooks around all builds", []any{"build", "hooks"}},
 			{len(m.Test) > 0, "tests of images", []any{"test"}},
 			{slices.ContainsFunc(m.Manifests.RawYAML, isURL), "manifests from URLs", []any{"manifests", "rawYaml"}},
 			{len(m.Manifests.RemoteManifests) > 0, "remote manifests", []any{"manifests", "remoteManifests"}},
