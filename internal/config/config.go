@@ -58,6 +58,24 @@ func (c *Config) Pos(path ...any) diag.Position {
 	return p
 }
 
+// Written says whether the value at path stands in the file, rather than being a default.
+func (c *Config) Written(path ...any) bool {
+	n := c.tree
+	for _, step := range path {
+		switch s := step.(type) {
+		case string:
+			n = ynode.Get(n, s)
+		case int:
+			items := ynode.Items(n)
+			if s < 0 || s >= len(items) {
+				return false
+			}
+			n = items[s]
+		}
+	}
+	return n != nil && n.Line > 0
+}
+
 // Error makes an error about the value at path: where it stands, the line, the cause and the next step.
 func (c *Config) Error(cause, next string, path ...any) *diag.Error {
 	name := ""

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,6 +183,28 @@ func TestProjectNameIsTheSameInEveryCheckout(t *testing.T) {
 	} {
 		if got := ProjectName(c.remote, c.top, c.dir); got != c.want {
 			t.Errorf("%+v: got %s", c, got)
+		}
+	}
+}
+
+func TestWorkers(t *testing.T) {
+	const with = "apiVersion: skaffold/v4beta14\nkind: Config\nbuild: {artifacts: [{image: a}], local: {concurrency: %d}}\n"
+	silent := configs(t, "apiVersion: skaffold/v4beta14\nkind: Config\nbuild: {artifacts: [{image: a}], local: {push: true}}\n")
+	file := func(n int) []*config.Config { return configs(t, fmt.Sprintf(with, n)) }
+	for _, c := range []struct {
+		configs     []*config.Config
+		given, want int
+	}{
+		{silent, -1, 8},
+		{silent, 0, 20},
+		{silent, 3, 3},
+		{file(1), -1, 1},
+		{file(0), -1, 20},
+		{file(5), 2, 2},
+		{slices.Concat(file(5), file(2), file(0), silent), -1, 2},
+	} {
+		if got := Workers(c.configs, c.given, 20, 8); got != c.want {
+			t.Errorf("given %d: got %d, want %d", c.given, got, c.want)
 		}
 	}
 }
