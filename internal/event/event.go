@@ -26,10 +26,28 @@ const (
 	StageTags   Stage = "tags"
 	StageCache  Stage = "cache"
 	StageBuild  Stage = "build"
+	StageTest   Stage = "test"
+	StageLoad   Stage = "load" // built images into a local cluster
+	StageRender Stage = "render"
 	StageDeploy Stage = "deploy"
 	StageWait   Stage = "wait"
 	StageDelete Stage = "delete"
 )
+
+// StepState says what became of a step of a build.
+type StepState string
+
+// The states of a step. Each step starts, and ends in one of the others; one that was cached may end at once.
+const (
+	StepStarted  StepState = "started"
+	StepCached   StepState = "cached"
+	StepDone     StepState = "done"
+	StepFailed   StepState = "failed"
+	StepCanceled StepState = "canceled"
+)
+
+// LastLines is how many of a failed step's last lines its error repeats.
+const LastLines = 20
 
 type (
 	// StageStarted opens a stage.
@@ -57,14 +75,44 @@ type (
 	// ArtifactStarted opens the build of one artifact; Where names the builder ("Docker Engine", "buildkitd at ...").
 	ArtifactStarted struct{ Image, Where string }
 
-	// ArtifactLog is one line (without its newline) of what a build or a hook printed.
-	ArtifactLog struct{ Image, Line string }
+	// BuildStep is the beginning or the end of one step of a build. Step counts from 1 within the artifact, in the order of the beginnings.
+	BuildStep struct {
+		Image string
+		Step  int
+		Name  string // "[2/5] RUN make"
+		State StepState
+		Error string        // of a failed step
+		Took  time.Duration // 0 at the beginning
+	}
+
+	// StepTransfer says how far a step is with one thing that it moves or makes: What is "sha256:..." or "exporting layers". Bytes; Total
+	// is 0 when it is not known.
+	StepTransfer struct {
+		Image          string
+		Step           int
+		What           string
+		Current, Total int64
+		Done           bool
+	}
+
+	// ArtifactLog is one line (without its newline) of what a build, a hook or a test of an artifact printed.
+	ArtifactLog struct {
+		Image, Line string
+		Step        int   // of the build; 0 for what is no step of it
+		Stage       Stage // empty: the build
+	}
 
 	// ArtifactBuilt closes the build of one artifact. Ref is name:tag, Digest is "sha256:..." of the manifest or index.
 	ArtifactBuilt struct {
 		Image, Ref, Digest string
 		Pushed             bool
 		Took               time.Duration
+	}
+
+	// ArtifactFailed closes the build of one artifact that came to nothing. The error itself is what the run ends with.
+	ArtifactFailed struct {
+		Image, Error string
+		Took         time.Duration
 	}
 
 	// ObjectApplied says what became of one object: Verb is created, configured, unchanged, replaced or deleted.
@@ -116,8 +164,11 @@ func (StageDone) event()       {}
 func (TagMade) event()         {}
 func (CacheChecked) event()    {}
 func (ArtifactStarted) event() {}
+func (BuildStep) event()       {}
+func (StepTransfer) event()    {}
 func (ArtifactLog) event()     {}
 func (ArtifactBuilt) event()   {}
+func (ArtifactFailed) event()  {}
 func (ObjectApplied) event()   {}
 func (RolloutProgress) event() {}
 func (WorkloadReady) event()   {}

@@ -1,44 +1,37 @@
-// Package report shows events to people.
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/docker/go-units"
+
 	"github.com/davit-dev/davit/internal/event"
-)
-
-// Level says how much is shown.
-type Level int
-
-// The levels, from little to much.
-const (
-	LevelWarn Level = iota
-	LevelInfo
-	LevelDebug
 )
 
 // Plain writes one line for each event, in the words that people and scripts know from Skaffold. With colour it marks
 // what is good and what needs a look; the words are the same.
 type Plain struct {
-	mu     sync.Mutex
-	out    io.Writer // what belongs to the run
-	errs   io.Writer // warnings and debug lines
-	level  Level
-	colour bool
-	last   map[string]string // last rollout message of a workload, to say each once
+	mu   sync.Mutex
+	o    Options
+	last map[string]string // last rollout message of a workload, to say each once
 }
 
-var _ event.Sink = (*Plain)(nil)
+var _ Report = (*Plain)(nil)
 
 // NewPlain shows events on out, warnings on errs.
 func NewPlain(out, errs io.Writer, level Level, colour bool) *Plain {
-	return &Plain{out: out, errs: errs, level: level, colour: colour, last: map[string]string{}}
+	return newPlain(Options{Out: out, Err: errs, Level: level, Colour: colour, Now: time.Now})
 }
+
+func newPlain(o Options) *Plain { return &Plain{o: o, last: map[string]string{}} }
+
+// Close implements Report.
+func (p *Plain) Close(error) {}
 
 // Emit writes the line or lines of one event.
 func (p *Plain) Emit(e event.Event) {
@@ -55,11 +48,17 @@ func (p *Plain) Emit(e event.Event) {
 		p.cache(e)
 	case event.ArtifactStarted:
 		p.line("Building [%s] with %s...", e.Image, e.Where)
+	case event.BuildStep:
+		p.step(e)
+	case event.StepTransfer:
+		p.transfer(e)
 	case event.ArtifactLog:
-		p.line("[%s] %s", shortName(e.Image), e.Line)
+		p.log(e)
 	case event.ArtifactBuilt:
 		p.line("Successfully built and tagged %s", p.green(e.Ref))
 		p.line("Build [%s] succeeded in %s%s", e.Image, Seconds(e.Took), pushed(e))
+	case event.ArtifactFailed:
+		p.line("Build [%s] %s after %s", e.Image, p.red("failed"), Seconds(e.Took))
 	case event.ObjectApplied:
 		p.line(" - %s %s", e.Resource, p.verb(e.Verb))
 	case event.RolloutProgress:
@@ -72,36 +71,52 @@ func (p *Plain) Emit(e event.Event) {
 	case event.WorkloadProved:
 		p.proved(e)
 	case event.Warning:
-		p.warn(p.paint("33", "warning:"), e.Message)
+		p.warn(p.yellow("warning:"), e.Message)
 	case event.Note:
 		p.line("%s", e.Message)
 	case event.Debug:
-		if p.level >= LevelDebug {
+		if p.o.Level >= LevelDebug {
 			p.warn("debug:", e.Message)
 		}
 	}
 }
 
 func (p *Plain) started(s event.Stage) {
-	switch s {
-	case event.StageTags:
-		p.line("Generating tags...")
-	case event.StageCache:
-		p.line("Checking cache...")
-	case event.StageBuild:
-		p.line("Starting build...")
-	case event.StageDeploy:
-		p.line("Starting deploy...")
-	case event.StageWait:
-		p.line("Waiting for deployments to stabilize...")
-	case event.StageDelete:
-		p.line("Cleaning up...")
+	if h := heading(s); h != "" {
+		p.line("%s", p.paint(p.o.Heading, h+"..."))
 	}
 }
 
+func heading(s event.Stage) string {
+	switch s {
+	case event.StageTags:
+		return "Generating tags"
+	case event.StageCache:
+		return "Checking cache"
+	case event.StageBuild:
+		return "Starting build"
+	case event.StageTest:
+		return "Starting test"
+	case event.StageLoad:
+		return "Loading images into cluster nodes"
+	case event.StageRender:
+		return "Starting render"
+	case event.StageDeploy:
+		return "Starting deploy"
+	case event.StageWait:
+		return "Waiting for deployments to stabilize"
+	case event.StageDelete:
+		return "Cleaning up"
+	}
+	return ""
+}
+
 func (p *Plain) done(e event.StageDone) {
-	if e.Stage == event.StageWait {
+	switch e.Stage {
+	case event.StageWait:
 		p.line("Deployments stabilized in %s", Seconds(e.Took))
+	case event.StageLoad:
+		p.line("Images loaded in %s", Seconds(e.Took))
 	}
 }
 
@@ -110,10 +125,54 @@ func (p *Plain) cache(e event.CacheChecked) {
 		p.line(" - %s: %s", e.Image, p.green("Found "+e.Where))
 		return
 	}
-	p.line(" - %s: %s", e.Image, p.paint("33", "Not found. Building"))
+	p.line(" - %s: %s", e.Image, p.yellow("Not found. Building"))
 	for _, why := range e.Why {
 		p.line("     %s", why)
 	}
+}
+
+// step writes what begins and how it ended, as BuildKit's own plain progress does.
+func (p *Plain) step(e event.BuildStep) {
+	switch e.State {
+	case event.StepStarted:
+		p.numbered(e.Image, e.Step, e.Name)
+	case event.StepCached:
+		p.numbered(e.Image, e.Step, "CACHED "+e.Name)
+	case event.StepFailed:
+		p.numbered(e.Image, e.Step, p.red("ERROR")+": "+e.Error)
+	case event.StepCanceled:
+		p.numbered(e.Image, e.Step, "CANCELED")
+	case event.StepDone:
+		if !internal(e.Name) { // what such a step transferred is told, and often later
+			p.numbered(e.Image, e.Step, fmt.Sprintf("DONE %.1fs", e.Took.Seconds()))
+		}
+	}
+}
+
+// internal says whether a step is not one of the Dockerfile's.
+func internal(step string) bool { return strings.HasPrefix(step, "[internal]") }
+
+func (p *Plain) transfer(e event.StepTransfer) {
+	if !e.Done {
+		return
+	}
+	amount := ""
+	if e.Current > 0 {
+		amount = " " + units.HumanSize(float64(e.Current))
+	}
+	p.numbered(e.Image, e.Step, e.What+amount+" done")
+}
+
+func (p *Plain) log(e event.ArtifactLog) {
+	if e.Step > 0 {
+		p.numbered(e.Image, e.Step, e.Line)
+		return
+	}
+	p.line("[%s] %s", shortName(e.Image), e.Line)
+}
+
+func (p *Plain) numbered(image string, step int, text string) {
+	p.line("[%s] #%d %s", shortName(image), step, text)
 }
 
 func (p *Plain) proved(e event.WorkloadProved) {
@@ -133,19 +192,32 @@ func (p *Plain) verb(verb string) string {
 	return p.green(verb)
 }
 
-func (p *Plain) green(s string) string { return p.paint("32", s) }
+func (p *Plain) red(s string) string    { return p.paint("31", s) }
+func (p *Plain) green(s string) string  { return p.paint("32", s) }
+func (p *Plain) yellow(s string) string { return p.paint("33", s) }
 
 func (p *Plain) paint(code, s string) string {
-	if !p.colour {
+	if !p.o.Colour || code == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// line drops write errors: a reader that went away must not end a deployment half-way.
-func (p *Plain) line(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format+"\n", args...) }
+// timeFormat is that of Skaffold's --timestamps.
+const timeFormat = "2006-01-02 15:04:05 "
 
-func (p *Plain) warn(mark, message string) { _, _ = fmt.Fprintln(p.errs, mark, message) }
+// line drops write errors: a reader that went away must not end a deployment half-way.
+func (p *Plain) line(format string, args ...any) { p.write(p.o.Out, fmt.Sprintf(format, args...)) }
+
+func (p *Plain) warn(mark, message string) { p.write(p.o.Err, mark+" "+message) }
+
+func (p *Plain) write(w io.Writer, text string) {
+	if p.o.Timestamps {
+		stamp := p.o.Now().Format(timeFormat)
+		text = stamp + strings.ReplaceAll(text, "\n", "\n"+stamp)
+	}
+	_, _ = io.WriteString(w, text+"\n")
+}
 
 func pushed(e event.ArtifactBuilt) string {
 	if e.Pushed {
@@ -161,7 +233,9 @@ func left(n int) string {
 	return fmt.Sprintf(" [%d deployment(s) still pending]", n)
 }
 
-func shortName(image string) string { return image[strings.LastIndexByte(image, '/')+1:] }
+func shortName(image string) string {
+	return cmp.Or(image[strings.LastIndexByte(image, '/')+1:], image)
+}
 
 // Seconds shows a duration the way people read it: "85ms", "1.3s", "2m5s".
 func Seconds(d time.Duration) string {
@@ -172,15 +246,4 @@ func Seconds(d time.Duration) string {
 		return fmt.Sprintf("%.1fs", d.Seconds())
 	}
 	return d.Round(time.Second).String()
-}
-
-// ParseLevel reads Skaffold's verbosity names.
-func ParseLevel(s string) (Level, error) {
-	names := [][]string{LevelWarn: {"panic", "fatal", "error", "warn", "warning"}, LevelInfo: {"info"}, LevelDebug: {"debug", "trace"}}
-	for level, known := range names {
-		if slices.Contains(known, strings.ToLower(s)) {
-			return Level(level), nil
-		}
-	}
-	return 0, fmt.Errorf("verbosity %q is not known: use debug, info, warn, error, fatal or panic", s)
 }

@@ -2,22 +2,17 @@ package buildkit
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"sync"
 
-	"github.com/docker/go-units"
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/davit-dev/davit/internal/event"
 )
 
-// keptLines is how many of a step's last lines are kept for the error should it fail.
-const keptLines = 20
-
-// progress turns BuildKit's status stream into log lines: one when a step starts or was cached, what it prints, what it
-// transferred, and one when it ends. Lines of steps that run side by side are told apart by the step's number.
+// progress turns BuildKit's status stream into events: when a step begins and ends, what it prints and what it transfers. Steps are told
+// apart by their number.
 type progress struct {
 	image string
 	sink  event.Sink
@@ -35,14 +30,14 @@ type step struct {
 	done     bool
 	partial  map[int][]byte // by stream, a line that was not ended yet
 	tail     []string
-	finished map[string]bool // transfers that were told
+	finished map[string]bool // transfers that are through
 }
 
 func newProgress(image string, sink event.Sink) *progress {
 	return &progress{image: image, sink: sink, steps: map[digest.Digest]*step{}}
 }
 
-// line tells one line.
+// line tells one line that belongs to no step.
 func (p *progress) line(s string) { p.sink.Emit(event.ArtifactLog{Image: p.image, Line: s}) }
 
 // update tells what is new.
@@ -85,23 +80,25 @@ func (p *progress) started(v *client.Vertex) {
 	s.number = p.shown
 	if v.Cached {
 		s.done = true
-		p.line(fmt.Sprintf("#%d CACHED %s", s.number, s.name))
+		p.tell(s, event.BuildStep{State: event.StepCached})
 		return
 	}
-	p.line(fmt.Sprintf("#%d %s", s.number, s.name))
+	p.tell(s, event.BuildStep{State: event.StepStarted})
+}
+
+func (p *progress) tell(s *step, e event.BuildStep) {
+	e.Image, e.Step, e.Name = p.image, s.number, s.name
+	p.sink.Emit(e)
 }
 
 func (p *progress) transferred(t *client.VertexStatus) {
 	s := p.step(t.Vertex)
-	if t.Completed == nil || s.number == 0 || s.finished[t.ID] {
+	if s.number == 0 || s.finished[t.ID] {
 		return
 	}
-	s.finished[t.ID] = true
-	amount := ""
-	if t.Current > 0 {
-		amount = " " + units.HumanSize(float64(t.Current))
-	}
-	p.line(fmt.Sprintf("#%d %s%s done", s.number, t.ID, amount))
+	done := t.Completed != nil
+	s.finished[t.ID] = done
+	p.sink.Emit(event.StepTransfer{Image: p.image, Step: s.number, What: t.ID, Current: t.Current, Total: t.Total, Done: done})
 }
 
 func (p *progress) printed(l *client.VertexLog) {
@@ -120,10 +117,10 @@ func (p *progress) printed(l *client.VertexLog) {
 
 func (p *progress) print(s *step, line []byte) {
 	text := string(bytes.TrimRight(line, "\r"))
-	p.line(fmt.Sprintf("#%d %s", s.number, text))
+	p.sink.Emit(event.ArtifactLog{Image: p.image, Line: text, Step: s.number})
 	s.tail = append(s.tail, text)
-	if len(s.tail) > keptLines {
-		s.tail = s.tail[len(s.tail)-keptLines:]
+	if len(s.tail) > event.LastLines {
+		s.tail = s.tail[len(s.tail)-event.LastLines:]
 	}
 }
 
@@ -139,19 +136,17 @@ func (p *progress) ended(v *client.Vertex) {
 		}
 		delete(s.partial, stream)
 	}
+	end := event.BuildStep{State: event.StepDone, Took: v.Completed.Sub(*v.Started)}
 	switch {
 	case strings.HasSuffix(v.Error, "context canceled"):
-		p.line(fmt.Sprintf("#%d CANCELED", s.number))
+		end.State = event.StepCanceled
 	case v.Error != "":
 		p.failed = s
-		p.line(fmt.Sprintf("#%d ERROR: %s", s.number, v.Error))
+		end.State, end.Error = event.StepFailed, v.Error
 	case v.Cached:
-		p.line(fmt.Sprintf("#%d CACHED", s.number))
-	case strings.HasPrefix(v.Name, "[internal]"):
-		// What it transferred is told, and often later.
-	default:
-		p.line(fmt.Sprintf("#%d DONE %.1fs", s.number, v.Completed.Sub(*v.Started).Seconds()))
+		end.State = event.StepCached
 	}
+	p.tell(s, end)
 }
 
 // forgetFailure begins another try.

@@ -1,0 +1,323 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+
+	"github.com/davit-dev/davit/internal/event"
+)
+
+// liveStage is a stage that goes on.
+type liveStage struct {
+	stage event.Stage
+	began time.Time
+}
+
+func (s liveStage) doing() string {
+	switch s.stage {
+	case event.StageCache:
+		return "Looking for images"
+	case event.StageBuild:
+		return "Building"
+	case event.StageTest:
+		return "Testing"
+	case event.StageLoad:
+		return "Loading images"
+	case event.StageRender:
+		return "Rendering"
+	case event.StageDeploy:
+		return "Deploying"
+	case event.StageWait:
+		return "Waiting"
+	case event.StageDelete:
+		return "Deleting"
+	}
+	return string(s.stage)
+}
+
+// liveBuild is an artifact that is being built.
+type liveBuild struct {
+	image string
+	began time.Time
+	steps []*liveStep
+}
+
+// liveStep is a step that has begun.
+type liveStep struct {
+	number int
+	name   string
+	state  event.StepState
+	began  time.Time
+	took   time.Duration
+	moves  map[string]event.StepTransfer
+	log    []string // the last lines, up to keptLog
+}
+
+// keptLog bounds what is kept of a step's output, to be shown in full should it fail.
+const keptLog = 1000
+
+// liveWorkload is what is waited for.
+type liveWorkload struct {
+	resource, namespace string
+	message             string
+	began               time.Time
+}
+
+func (w *liveWorkload) is(resource, namespace string) bool {
+	return w.resource == resource && w.namespace == namespace
+}
+
+func (t *Terminal) workload(e event.RolloutProgress) {
+	at := slices.IndexFunc(t.workloads, func(w *liveWorkload) bool { return w.is(e.Resource, e.Namespace) })
+	if at < 0 {
+		at = len(t.workloads)
+		t.workloads = append(t.workloads, &liveWorkload{resource: e.Resource, namespace: e.Namespace, began: t.o.Now()})
+	}
+	t.workloads[at].message = e.Message
+}
+
+// noteBuild keeps what is shown of builds, and says whether that is all that an event is good for.
+func (t *Terminal) noteBuild(e event.Event) bool {
+	switch e := e.(type) {
+	case event.ArtifactStarted:
+		t.builds = append(t.builds, &liveBuild{image: e.Image, began: t.o.Now()})
+		return true
+	case event.BuildStep:
+		t.step(e)
+		return true
+	case event.StepTransfer:
+		if s := t.find(e.Image, e.Step); s != nil {
+			s.moves[e.What] = e
+		}
+		return true
+	case event.ArtifactLog:
+		s := t.find(e.Image, e.Step)
+		if s == nil {
+			return false // of a hook, a command or a test: shown as it comes
+		}
+		if s.log = append(s.log, e.Line); len(s.log) > keptLog {
+			s.log = s.log[1:]
+		}
+		return true
+	case event.ArtifactBuilt:
+		t.built(e)
+		return true
+	case event.ArtifactFailed:
+		t.drop(e.Image)
+	}
+	return false
+}
+
+func (t *Terminal) build(image string) *liveBuild {
+	for _, b := range t.builds {
+		if b.image == image {
+			return b
+		}
+	}
+	return nil
+}
+
+func (t *Terminal) find(image string, step int) *liveStep {
+	if b := t.build(image); b != nil {
+		for _, s := range b.steps {
+			if s.number == step {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Terminal) drop(image string) *liveBuild {
+	b := t.build(image)
+	t.builds = slices.DeleteFunc(t.builds, func(other *liveBuild) bool { return other == b })
+	return b
+}
+
+func (t *Terminal) step(e event.BuildStep) {
+	b := t.build(e.Image)
+	if b == nil {
+		return
+	}
+	s := t.find(e.Image, e.Step)
+	if s == nil {
+		s = &liveStep{number: e.Step, name: e.Name, began: t.o.Now(), moves: map[string]event.StepTransfer{}}
+		b.steps = append(b.steps, s)
+	}
+	s.state, s.took = e.State, e.Took
+	if e.State == event.StepFailed {
+		t.failed(e, s)
+	}
+}
+
+// failed scrolls up what a failed step printed, less what its error is going to repeat.
+func (t *Terminal) failed(e event.BuildStep, s *liveStep) {
+	if len(s.log) <= event.LastLines {
+		return
+	}
+	t.words.line("[%s] #%d %s", shortName(e.Image), e.Step, e.Name)
+	for _, l := range s.log[:len(s.log)-event.LastLines] {
+		t.words.numbered(e.Image, e.Step, l)
+	}
+	s.log = nil
+}
+
+// built makes one line of a build.
+func (t *Terminal) built(e event.ArtifactBuilt) {
+	steps, cached := 0, 0
+	if b := t.drop(e.Image); b != nil {
+		for _, s := range b.steps {
+			switch {
+			case internal(s.name):
+			case s.state == event.StepCached:
+				cached++
+				fallthrough
+			default:
+				steps++
+			}
+		}
+	}
+	of := ""
+	if cached > 0 {
+		of = fmt.Sprintf(" (%d of %d steps cached)", cached, steps)
+	}
+	t.words.line("Build [%s] %s in %s%s -> %s%s", e.Image, t.words.green("succeeded"), Seconds(e.Took), of, e.Ref, pushed(e))
+}
+
+// lines are what is shown in place, in so many rows.
+func (t *Terminal) lines(rows int) []line {
+	var all []line
+	now := t.o.Now()
+	for _, s := range t.stages {
+		all = append(all, line{text: s.doing(), right: clock(now.Sub(s.began)), code: t.code(t.o.Heading)})
+	}
+	for i, b := range t.builds {
+		if len(all) == rows-1 && len(t.builds) > i+1 {
+			return append(all, line{text: fmt.Sprintf("and %d more builds", len(t.builds)-i)})
+		}
+		all = append(all, t.buildLines(b, now, (rows-len(all)-(len(t.builds)-i))/(len(t.builds)-i))...)
+	}
+	for i, w := range t.workloads {
+		if len(all) == rows-1 && len(t.workloads) > i+1 {
+			return append(all, line{text: fmt.Sprintf("and %d more that are not ready", len(t.workloads)-i)})
+		}
+		all = append(all, line{text: " - " + w.resource + ": " + w.message, right: clock(now.Sub(w.began))})
+	}
+	return all
+}
+
+// mostSteps is how many rows a build gets for its steps where there is room.
+const mostSteps = 8
+
+// buildLines are those of one build: its name, and in up to so many rows more its steps.
+func (t *Terminal) buildLines(b *liveBuild, now time.Time, rows int) []line {
+	head := line{text: "[" + shortName(b.image) + "]", right: clock(now.Sub(b.began)), code: t.code("1")}
+	if rows <= 0 {
+		if s := b.last(); s != nil {
+			head.text += " " + s.text()
+		}
+		return []line{head}
+	}
+	var steps []line
+	for _, s := range b.pick(min(rows, mostSteps)) {
+		steps = append(steps, t.stepLine(s, now))
+	}
+	if s := b.last(); s != nil && len(s.log) > 0 && s.state == event.StepStarted {
+		room := min(min(rows, mostSteps)-len(steps), 3)
+		for _, l := range s.log[max(0, len(s.log)-max(room, 0)):] {
+			steps = append(steps, line{text: "    " + l, code: t.code("2")})
+		}
+	}
+	return append([]line{head}, steps...)
+}
+
+func (t *Terminal) stepLine(s *liveStep, now time.Time) line {
+	l := line{text: " => " + s.text()}
+	switch s.state {
+	case event.StepStarted:
+		l.right = clock(now.Sub(s.began))
+	case event.StepFailed:
+		l.right, l.code = clock(s.took), t.code("31")
+	case event.StepCached:
+		l.code = t.code("36")
+	default:
+		l.right, l.code = clock(s.took), t.code("36")
+	}
+	return l
+}
+
+func (t *Terminal) code(sgr string) string {
+	if t.o.Colour {
+		return sgr
+	}
+	return ""
+}
+
+// last is the running step that began last, or the step that began last where none runs.
+func (b *liveBuild) last() *liveStep {
+	for _, s := range slices.Backward(b.steps) {
+		if s.state == event.StepStarted {
+			return s
+		}
+	}
+	if len(b.steps) == 0 {
+		return nil
+	}
+	return b.steps[len(b.steps)-1]
+}
+
+// pick chooses so many steps in the order of their beginnings: first what runs, then what failed or ended last.
+func (b *liveBuild) pick(n int) []*liveStep {
+	chosen := map[*liveStep]bool{}
+	for _, want := range []func(*liveStep) bool{
+		func(s *liveStep) bool { return s.state == event.StepStarted },
+		func(s *liveStep) bool { return !internal(s.name) },
+	} {
+		for _, s := range slices.Backward(b.steps) {
+			if len(chosen) < n && want(s) {
+				chosen[s] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(b.steps), func(s *liveStep) bool { return !chosen[s] })
+}
+
+// text is the step's name with what can be said of it.
+func (s *liveStep) text() string {
+	name := strings.Join(strings.Fields(s.name), " ")
+	switch s.state {
+	case event.StepCached:
+		return "CACHED " + name
+	case event.StepFailed:
+		return "ERROR " + name
+	case event.StepCanceled:
+		return "CANCELED " + name
+	case event.StepDone:
+		return name
+	}
+	var current, total int64
+	for _, m := range s.moves {
+		current += m.Current
+		total += max(m.Total, m.Current)
+	}
+	switch {
+	case current == 0:
+		return name
+	case total > current:
+		return name + " " + units.HumanSize(float64(current)) + " / " + units.HumanSize(float64(total))
+	}
+	return name + " " + units.HumanSize(float64(current))
+}
+
+// clock shows how long something takes, in tenths so that it moves.
+func clock(d time.Duration) string {
+	d = max(d, 0)
+	if d < time.Minute {
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	return fmt.Sprintf("%dm%04.1fs", int(d.Minutes()), (d % time.Minute).Seconds())
+}
