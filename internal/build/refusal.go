@@ -1,11 +1,15 @@
 package build
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
+
+	"github.com/davit-dev/davit/internal/event"
 )
 
 // answer is what can be in the way of a registry: how it reads in errors of BuildKit and the Docker Engine, what it means,
@@ -86,4 +90,26 @@ func IsPassing(err error) bool {
 	}
 	a := findAnswer(e.Err)
 	return a != nil && a.passing
+}
+
+// pushTries is how often a push is tried that fails for a reason that may pass. The daemons try again themselves after
+// 5xx answers and dropped connections; this is about registries that say they are asked too often.
+const pushTries = 3
+
+// Patiently tries again, ever later, what a registry refused for a reason that may pass.
+func Patiently(ctx context.Context, sink event.Sink, try func() error) error {
+	wait := time.Second
+	for n := 1; ; n++ {
+		err := try()
+		if err == nil || n == pushTries || !IsPassing(err) {
+			return err
+		}
+		sink.Emit(event.Warning{Message: err.Error() + "; trying again in " + wait.String()})
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+		wait *= 2
+	}
 }

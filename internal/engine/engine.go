@@ -122,3 +122,13 @@ func Tag(ctx context.Context, c *docker.Client, source, ref string) error {
 	}
 	return nil
 }
+
+// Save writes images, by reference, as a `docker save` archive.
+func Save(ctx context.Context, c *docker.Client, w io.Writer, refs ...string) error {
+	archive, err := c.ImageSave(ctx, refs)
+	if err != nil {
+		return fmt.Errorf("reading %s out of the Docker Engine: %w", strings.Join(refs, ", "), err)
+	}
+	_, err = io.Copy(w, archive)
+	return errors.Join(err, archive.Close())
+}

@@ -2,17 +2,11 @@ package buildkit
 
 import (
 	"context"
-	"time"
 
 	"github.com/moby/buildkit/client"
 
 	"github.com/davit-dev/davit/internal/build"
-	"github.com/davit-dev/davit/internal/event"
 )
-
-// pushTries is how often a push is tried that fails for a reason that may pass. The daemons try again themselves after
-// 5xx answers and dropped connections; this is about registries that say they are asked too often.
-const pushTries = 3
 
 // solve runs the build and returns what the exporter says of the result.
 func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) (map[string]string, error) {
@@ -56,18 +50,5 @@ func (j *job) solveOnce(ctx context.Context, conn *connection, opt client.SolveO
 
 // patiently tries again, ever later, what failed for a reason that may pass: what was built already is not built again.
 func (j *job) patiently(ctx context.Context, try func() error) error {
-	wait := time.Second
-	for n := 1; ; n++ {
-		err := try()
-		if err == nil || n == pushTries || !build.IsPassing(err) {
-			return err
-		}
-		j.sink.Emit(event.Warning{Message: err.Error() + "; trying again in " + wait.String()})
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
-		}
-		wait *= 2
-	}
+	return build.Patiently(ctx, j.sink, try)
 }
