@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/config/global"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/image"
@@ -82,6 +83,11 @@ type buildFlags struct {
 	push      bool
 	pushGiven func() bool
 	buildkitd string
+
+	concurrency int
+	skipTests   bool
+	provenance  string
+	sbom        string
 }
 
 func (b *buildFlags) addTo(f *pflag.FlagSet) {
@@ -92,9 +98,36 @@ func (b *buildFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&b.cache, "cache-artifacts", true, "reuse images that were built of the same inputs")
 	f.BoolVar(&b.push, "push", true, "push images to the registry")
 	f.StringVar(&b.buildkitd, "buildkit-host", "", "address of a buildkitd to build with (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
-	f.Bool("skip-tests", false, "do not run the tests of images") // davit runs none yet, and refuses configs that have some
+	f.IntVar(&b.concurrency, "build-concurrency", -1, "artifacts to build at a time; 0 for all at once (default: as the config says, else what this machine bears)")
+	f.BoolVar(&b.skipTests, "skip-tests", false, "do not run the tests of images")
+	f.StringVar(&b.provenance, "provenance", "", "attach how an image was built to what is pushed: true, or BuildKit's settings such as mode=max")
+	f.StringVar(&b.sbom, "sbom", "", "attach the list of an image's packages (SPDX) to what is pushed: true, or BuildKit's settings")
+	f.Lookup("provenance").NoOptDefVal = "true"
+	f.Lookup("sbom").NoOptDefVal = "true"
 	f.Lookup("push").NoOptDefVal = "true"
 	b.pushGiven = func() bool { return f.Changed("push") }
+}
+
+// attestations are what shall be attached to pushed images.
+func (b *buildFlags) attestations() ([]build.Attestation, error) {
+	var wanted []build.Attestation
+	for _, flag := range []struct{ kind, text string }{{"provenance", b.provenance}, {"sbom", b.sbom}} {
+		if flag.text == "" || flag.text == "false" {
+			continue
+		}
+		a := build.Attestation{Kind: flag.kind, Attrs: map[string]string{}}
+		for setting := range strings.SplitSeq(flag.text, ",") {
+			name, value, ok := strings.Cut(setting, "=")
+			switch {
+			case ok && name != "":
+				a.Attrs[name] = value
+			case setting != "true":
+				return nil, usageError{fmt.Errorf("--%s %s: want true, false or settings of the form name=value", flag.kind, flag.text)}
+			}
+		}
+		wanted = append(wanted, a)
+	}
+	return wanted, nil
 }
 
 // deployFlags say how objects reach the cluster.
@@ -122,6 +155,10 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 		o.Images, o.Tag, o.Insecure, o.Platforms = b.images, b.tag, b.insecure, b.platforms
 		if b.pushGiven() {
 			o.Push = &b.push
+		}
+		var err error
+		if o.Attest, err = b.attestations(); err != nil {
+			return o, err
 		}
 	}
 	if d == nil {

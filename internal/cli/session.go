@@ -194,12 +194,17 @@ func projectName(ctx context.Context, w World) string {
 
 func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
-		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Workers: max(2, runtime.NumCPU()), Kube: s.kube, HookEnv: s.hookEnv(),
+		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(),
 	}
 	if b == nil {
 		return
 	}
 	s.pipe.NoCache = !b.cache
+	artifacts := 0
+	for _, c := range s.configs {
+		artifacts += len(c.Model.Build.Artifacts)
+	}
+	s.pipe.Workers = plan.Workers(s.configs, b.concurrency, artifacts, max(2, runtime.NumCPU()))
 	s.pipe.Cache = cache.New(cache.Options{
 		Folder: s.world.cacheDir("images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
 	})

@@ -69,7 +69,7 @@ func (p *Pipeline) image(a plan.Artifact, digest string) Image {
 	if !a.Push {
 		return Image{Name: a.Image, Ref: a.Ref.String(), Digest: digest}
 	}
-	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest, Index: len(a.Platforms) > 1}
+	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest, Index: len(a.Platforms) > 1 || len(a.Attest) > 0}
 }
 
 // builds is one call of Build.
@@ -268,7 +268,9 @@ func (r *builds) settle(ctx context.Context, a plan.Artifact, refs map[string]st
 }
 
 func request(a plan.Artifact, key inputs.Key, refs map[string]string) build.Request {
-	r := build.Request{Image: a.Image, Ref: a.Ref.String(), Key: string(key), Push: a.Push, Insecure: a.Insecure, Platforms: a.Platforms, Spec: a.Spec}
+	r := build.Request{
+		Image: a.Image, Ref: a.Ref.String(), Key: string(key), Push: a.Push, Insecure: a.Insecure, Platforms: a.Platforms, Attest: a.Attest, Spec: a.Spec,
+	}
 	if docker, ok := a.Spec.(build.Docker); ok {
 		docker.BuildArgs = maps.Clone(docker.BuildArgs)
 		maps.Copy(docker.BuildArgs, a.Required(refs))

@@ -132,6 +132,14 @@ func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []
 
 // read reads what an artifact is made of.
 func (p *Pipeline) read(ctx context.Context, d plan.Draft, refs map[string]string) (inputs.Manifest, error) {
+	m, err := p.readSpec(ctx, d, refs)
+	for _, a := range d.Attest {
+		m.Set("attestation "+a.Kind, fmt.Sprint(a.Attrs)) // fmt sorts maps
+	}
+	return m, err
+}
+
+func (p *Pipeline) readSpec(ctx context.Context, d plan.Draft, refs map[string]string) (inputs.Manifest, error) {
 	switch spec := d.Spec.(type) {
 	case build.Docker:
 		reader := p.Inputs

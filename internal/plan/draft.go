@@ -33,6 +33,7 @@ type Options struct {
 	WorkDir     string // absolute: where davit was started; hooks run there
 	Mode        string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
 	Templates   *template.Expander
+	Attest      []build.Attestation // attached to what is pushed
 }
 
 // Drafts makes the artifacts of all configs. Errors point into the config, all at once.
@@ -75,7 +76,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	context := absolute(c.Dir, a.Context)
 	d := Draft{
 		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Mode: o.Mode, Dir: c.Dir,
-		Written: Written{Context: a.Context}, Context: context,
+		Written: Written{Context: a.Context}, Context: context, Attest: o.Attest,
 		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
 		Before:    hostHooks(c.Dir, a.Hooks.Before, o.WorkDir), After: hostHooks(c.Dir, a.Hooks.After, o.WorkDir),
 		Insecure: slices.Concat(o.Insecure, c.Model.Build.InsecureRegistries),

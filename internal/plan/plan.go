@@ -37,6 +37,7 @@ type Draft struct {
 	After     []hook.Host
 	Around    *Around // nil: none
 	Push      bool
+	Attest    []build.Attestation
 	Insecure  []string
 }
 
