@@ -31,7 +31,7 @@ var rooms = map[string][]string{
 	"internal/manifest": {"internal/config/diag", "internal/image"},
 	"internal/cache":    {"internal/event", "internal/inputs"},
 	"internal/inputs":   {"internal/event"},
-	"internal/build":    {"internal/command", "internal/engine", "internal/event"},
+	"internal/build":    {"internal/command", "internal/engine", "internal/event", "internal/kube"},
 	"internal/kube":     {"internal/event"},
 	"internal/hook":     {"internal/event"},
 	"internal/report":   {"internal/event"},

@@ -11,6 +11,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/moby/buildkit/cmd/buildkitd/config"
+
 	"github.com/davit-dev/davit/internal/build/carried"
 )
 
@@ -21,6 +23,9 @@ type Options struct {
 	Version string        // this davit's version, for davits that connect
 	// unmapped is set when the process is in a user namespace that has no ids yet.
 	unmapped bool
+
+	noProcessSandbox bool // steps see all processes: where /proc cannot be mounted anew
+	gc               config.GCConfig
 }
 
 // parse reads the flags that package carried gives.

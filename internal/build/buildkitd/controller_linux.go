@@ -99,16 +99,20 @@ func newController(ctx context.Context, root string, o Options, hosts docker.Reg
 	})
 }
 
-// newWorker makes the worker that runs build steps by runc, in a user namespace without cgroups, and always in the host's network: another one would need CNI plugins and a
-// bridge on the machine.
+// newWorker makes the worker that runs build steps by runc, in a user namespace without cgroups, and always in the host's
+// network: another one would need CNI plugins and a bridge on the machine.
 func newWorker(ctx context.Context, root string, o Options, hosts docker.RegistryHosts) (*base.Worker, error) {
-	opt, err := runc.NewWorkerOpt(root, snapshotter(root), userns.RunningInUserNS(), oci.ProcessSandbox, nil, nil,
+	sandbox := oci.ProcessSandbox
+	if o.noProcessSandbox {
+		sandbox = oci.NoProcessSandbox
+	}
+	opt, err := runc.NewWorkerOpt(root, snapshotter(root), userns.RunningInUserNS(), sandbox, nil, nil,
 		netproviders.Opt{Mode: "host"}, nil, "", "", false, nil, "", cgroupParent(o.Dir), nil)
 	if err != nil {
 		return nil, err
 	}
 	opt.RegistryHosts = hosts
-	opt.GCPolicy, err = gcPolicy(root)
+	opt.GCPolicy, err = gcPolicy(root, o.gc)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +135,8 @@ func snapshotter(root string) runc.SnapshotterFactory {
 	}}
 }
 
-// gcPolicy bounds the cache as buildkitd does, and to 20 GB at most: it is one user's.
-func gcPolicy(root string) ([]client.PruneInfo, error) {
+// gcPolicy bounds the cache as asked, else as buildkitd does, and to 20 GB at most: it is one user's.
+func gcPolicy(root string, asked config.GCConfig) ([]client.PruneInfo, error) {
 	stat, err := disk.GetDiskStat(root)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the free space of %s: %w", root, err)
@@ -143,6 +147,9 @@ func gcPolicy(root string) ([]client.PruneInfo, error) {
 		limits.GCMaxUsedSpace = config.DiskSpace{Bytes: most}
 	}
 	var out []client.PruneInfo
+	if !asked.IsUnset() {
+		limits = asked
+	}
 	for _, rule := range config.DefaultGCPolicy(limits, stat) {
 		out = append(out, client.PruneInfo{
 			Filter:        rule.Filters,

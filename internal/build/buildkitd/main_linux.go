@@ -17,11 +17,15 @@ import (
 	"github.com/davit-dev/davit/internal/build/carried"
 )
 
-// Main is the hidden command: args are what package carried gives after its Command. It returns when the daemon stopped.
+// Main is the hidden command: args are what package carried gives after its Command. It returns when the daemon stopped. With daemon or
+// ctl as its first argument it stands in for BuildKit's buildkitd or buildctl instead, in images for pools.
 //
 // Started as the first process of a process namespace, it is that namespace's init and runs the daemon as its child: a
 // first process must collect the orphans of build steps, which would disturb the daemon's own waiting for its runcs.
 func Main(ctx context.Context, args []string) error {
+	if done, err := mainInPod(ctx, args); done {
+		return err
+	}
 	o, err := parse(args)
 	if err != nil {
 		return err
