@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/report"
+)
+
+// reportFlags say how commands that run stages tell what happens, and to whom.
+type reportFlags struct {
+	color       int
+	forceColors bool
+	timestamps  bool
+	mute        []string
+	output      string
+	events      string
+	noServer    []string
+}
+
+// addTo adds the flags. A command whose --output is something else, as build's Go template, adds that itself.
+func (r *reportFlags) addTo(f *pflag.FlagSet, ownOutput bool) {
+	f.StringSliceVar(&r.mute, "mute-logs", nil, "stages whose logs go to files: "+strings.Join(mutable, ", "))
+	f.StringVar(&r.events, "event-log-file", "", "write every event to this file, a line of JSON each")
+	if !ownOutput {
+		f.StringVar(&r.output, "output", "text", "text, or json for a line of JSON for every event")
+	}
+	f.IntVar(&r.color, "color", 34, "ANSI code of the colour for headings: 31 to 37, 91 to 95, or 0 for none")
+	f.BoolVar(&r.forceColors, "force-colors", false, "colours even where the output is no terminal")
+	f.BoolVar(&r.timestamps, "timestamps", false, "begin each line with the time")
+	f.Lookup("force-colors").Hidden = true
+	r.withoutServer(f)
+}
+
+// withoutServer accepts the flags of the API that Skaffold serves.
+func (r *reportFlags) withoutServer(f *pflag.FlagSet) {
+	for _, name := range []string{"rpc-port", "rpc-http-port", "wait-for-connection", "last-log-file"} {
+		f.Var(&noted{name, &r.noServer}, name, "no effect: davit serves no API, see --event-log-file")
+		f.Lookup(name).Hidden = true
+	}
+	f.Lookup("wait-for-connection").NoOptDefVal = "true"
+}
+
+// noted is a flag that is only remembered to have been given.
+type noted struct {
+	name  string
+	given *[]string
+}
+
+func (n *noted) String() string { return "" }
+func (n *noted) Type() string   { return "string" }
+
+func (n *noted) Set(value string) error {
+	if value != "" && value != "false" {
+		*n.given = append(*n.given, "--"+n.name)
+	}
+	return nil
+}
+
+// mutable are the values of --mute-logs.
+var mutable = []string{"build", "test", "render", "deploy", "status-check", "port-forward", "all", "none"}
+
+// muted gives the stages that --mute-logs names.
+func (r *reportFlags) muted() ([]event.Stage, error) {
+	stages := map[string]event.Stage{
+		"build": event.StageBuild, "test": event.StageTest, "render": event.StageRender, "deploy": event.StageDeploy, "status-check": event.StageWait,
+	}
+	var all []event.Stage
+	for _, name := range r.mute {
+		if !slices.Contains(mutable, name) {
+			return nil, usageError{fmt.Errorf("--mute-logs does not know %q: use %s", name, strings.Join(mutable, ", "))}
+		}
+		for stage, s := range stages {
+			if name == stage || name == "all" {
+				all = append(all, s)
+			}
+		}
+	}
+	return all, nil
+}
+
+// json says whether events go to standard output. For a command whose --output is something else, output says what that is.
+func (r *reportFlags) json() (bool, error) {
+	switch r.output {
+	case "", "text":
+		return false, nil
+	case "json", "jsonl":
+		return true, nil
+	}
+	return false, usageError{fmt.Errorf("--output %q is not known: use text or json", r.output)}
+}
+
+// run does some work with a report of it. stdoutIsTaken says that standard output belongs to the result, so that the report goes to standard
+// error.
+func (r *reportFlags) run(w World, c *common, stdoutIsTaken bool, work func(event.Sink) error) (err error) {
+	shown, err := r.report(w, c, stdoutIsTaken)
+	if err != nil {
+		return err
+	}
+	defer func() { shown.Close(err) }()
+	if len(r.noServer) > 0 {
+		shown.Emit(event.Warning{Message: strings.Join(r.noServer, ", ") + ": davit serves no API; --event-log-file and --output json tell the same"})
+	}
+	return work(shown)
+}
+
+func (r *reportFlags) report(w World, c *common, stdoutIsTaken bool) (report.Report, error) {
+	level, levelErr := report.ParseLevel(c.verbosity)
+	if levelErr != nil {
+		levelErr = usageError{levelErr}
+	}
+	mute, muteErr := r.muted()
+	json, outputErr := r.json()
+	if err := errors.Join(levelErr, muteErr, outputErr); err != nil {
+		return nil, err
+	}
+	o := report.Options{
+		Out: w.Stdout, Err: w.Stderr, JSON: json, Level: level, Timestamps: r.timestamps, Now: w.Now,
+		Mute: mute, LogDir: cmp.Or(w.cacheDir("logs"), filepath.Join(os.TempDir(), "davit")),
+	}
+	if stdoutIsTaken {
+		o.Out = w.Stderr
+	}
+	r.dress(w, &o)
+	if r.events != "" {
+		file, err := os.OpenFile(w.path(r.events), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("the file for events: %w", err)
+		}
+		o.Events = file
+	}
+	return report.New(o), nil
+}
+
+// dress decides about colours and about redrawing, by what Out is and by the customs of terminals: NO_COLOR (no-color.org) and TERM=dumb.
+func (r *reportFlags) dress(w World, o *report.Options) {
+	fd, terminal := terminalOf(o.Out)
+	smart := terminal && w.Getenv("TERM") != "dumb"
+	o.Colour = r.forceColors || smart && w.Getenv("NO_COLOR") == ""
+	if r.color >= 31 && r.color <= 37 || r.color >= 91 && r.color <= 95 {
+		o.Heading = strconv.Itoa(r.color)
+	}
+	if !smart {
+		return
+	}
+	o.Screen = func() (columns, rows int) {
+		columns, rows, err := term.GetSize(fd)
+		if err != nil {
+			return 0, 0
+		}
+		return columns, rows
+	}
+	_, errsToo := terminalOf(o.Err)
+	o.ErrElsewhere = !errsToo
+}
+
+// terminalOf says whether a stream is a terminal that understands escape sequences.
+func terminalOf(w io.Writer) (fd int, terminal bool) {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	return int(file.Fd()), escapes(file)
+}
