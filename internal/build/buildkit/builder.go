@@ -10,17 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config/configfile"
-	"github.com/moby/buildkit/client"
-	"github.com/moby/buildkit/exporter/containerimage/exptypes"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/carried"
-	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
 )
 
@@ -73,6 +68,7 @@ type job struct {
 	sink        event.Sink
 	ref         reference.NamedTagged
 	credentials *configfile.ConfigFile
+	flags       Flags // what spec has no field for
 }
 
 func (j *job) run(ctx context.Context) (build.Result, error) {
@@ -84,14 +80,21 @@ func (j *job) run(ctx context.Context) (build.Result, error) {
 	if j.ref, ok = reference.TagNameOnly(ref).(reference.NamedTagged); !ok {
 		return build.Result{}, fmt.Errorf("the image name %q has a digest already", j.request.Ref)
 	}
-	opt, err := dockerfileRequest(j.request, j.spec)
+	if err := j.applyFlags(); err != nil {
+		return build.Result{}, err
+	}
+	if err := j.check(); err != nil {
+		return build.Result{}, err
+	}
+	opt, err := dockerfileRequest(j.request, j.spec, j.flags)
 	if err != nil {
 		return build.Result{}, err
 	}
+	j.attestations(opt.FrontendAttrs)
 	if j.credentials, err = j.Builder.credentials(); err != nil {
 		return build.Result{}, err
 	}
-	if opt.Session, err = j.services(j.spec, j.credentials); err != nil {
+	if opt.Session, err = j.services(); err != nil {
 		return build.Result{}, err
 	}
 	conn, err := j.connect(ctx, j.request.Insecure)
@@ -100,81 +103,4 @@ func (j *job) run(ctx context.Context) (build.Result, error) {
 	}
 	result, err := j.export(ctx, conn, opt)
 	return result, errors.Join(err, conn.Close())
-}
-
-// export builds, and brings the image to its registry or into a Docker Engine.
-func (j *job) export(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
-	switch {
-	case conn.engine != nil:
-		return j.exportByEngine(ctx, conn, opt)
-	case j.request.Push:
-		insecure := j.where.Kind != Carried && isInsecure(j.request, reference.Domain(j.ref))
-		opt.Exports = []client.ExportEntry{pushExport(j.request, j.spec, insecure)}
-		resp, err := j.solve(ctx, conn, opt)
-		if err != nil {
-			return build.Result{}, err
-		}
-		return build.Result{Digest: resp[exptypes.ExporterImageDigestKey]}, nil
-	default:
-		return j.load(ctx, conn, opt)
-	}
-}
-
-// exportByEngine builds in a Docker Engine, where the image stays, and lets it push.
-func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
-	opt.Exports = []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": j.request.Ref}}}
-	if _, err := j.solve(ctx, conn, opt); err != nil {
-		return build.Result{}, err
-	}
-	id, err := engineImageID(ctx, conn.engine, j.request.Ref)
-	if err != nil || !j.request.Push {
-		return build.Result{Digest: id, ImageID: id}, err
-	}
-	auth, err := j.credentials.GetAuthConfig(credentialsKey(j.ref))
-	if err != nil {
-		return build.Result{}, fmt.Errorf("reading credentials for %s: %w", reference.Domain(j.ref), err)
-	}
-	var digest string
-	err = j.patiently(ctx, func() error {
-		var err error
-		if digest, err = engine.Push(ctx, conn.engine, j.request.Ref, auth, j.log.line); err != nil {
-			return j.pushFailure(err)
-		}
-		return nil
-	})
-	return build.Result{Digest: digest, ImageID: id}, err
-}
-
-// load builds outside of the Docker Engine and loads the image into it.
-func (j *job) load(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
-	docker, err := engine.Open(j.where.Docker)
-	if err != nil {
-		return build.Result{}, err
-	}
-	defer docker.Close()
-	if _, err := docker.Ping(ctx, engine.PingOptions); err != nil {
-		return build.Result{}, fmt.Errorf("the image is not to be pushed, and there is no Docker Engine to load it into: %w; push it to a registry (--push, --default-repo) or start a Docker Engine", err)
-	}
-	r, w := io.Pipe()
-	opt.Exports = []client.ExportEntry{{
-		Type:   client.ExporterDocker,
-		Attrs:  map[string]string{"name": j.request.Ref},
-		Output: func(map[string]string) (io.WriteCloser, error) { return w, nil },
-	}}
-	group, both := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		_, err := j.solve(both, conn, opt)
-		w.CloseWithError(err)
-		return err
-	})
-	group.Go(func() error {
-		err := engine.Load(both, docker, r)
-		r.CloseWithError(err)
-		return err
-	})
-	if err := group.Wait(); err != nil {
-		return build.Result{}, err
-	}
-	id, err := engineImageID(ctx, docker, j.request.Ref)
-	return build.Result{Digest: id, ImageID: id}, err
 }

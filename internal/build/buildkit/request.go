@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/csv"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ import (
 
 // dockerfileRequest turns a request into what BuildKit's Dockerfile frontend wants, without exporter and session. The keys
 // of the attributes are those of frontend/dockerui.
-func dockerfileRequest(r build.Request, spec build.Docker) (client.SolveOpt, error) {
+func dockerfileRequest(r build.Request, spec build.Docker, flags Flags) (client.SolveOpt, error) {
 	mounts, err := localMounts(spec)
 	if err != nil {
 		return client.SolveOpt{}, err
@@ -37,6 +38,7 @@ func dockerfileRequest(r build.Request, spec build.Docker) (client.SolveOpt, err
 	if len(r.Platforms) > 0 {
 		attrs["platform"] = strings.Join(r.Platforms, ",")
 	}
+	maps.Copy(attrs, flags.frontend)
 	if spec.NoCache {
 		attrs["no-cache"] = ""
 	}
@@ -54,6 +56,8 @@ func dockerfileRequest(r build.Request, spec build.Docker) (client.SolveOpt, err
 		FrontendAttrs: attrs,
 		LocalMounts:   mounts,
 		SharedKey:     sharedKey(spec),
+
+		AllowedEntitlements: flags.entitlements,
 	}
 	if err := addNetwork(&opt, spec); err != nil {
 		return opt, err
@@ -165,14 +169,15 @@ func cacheEntries(field string, in []string) ([]client.CacheOptionsEntry, error)
 	return out, nil
 }
 
-// pushExport is the exporter that makes the image and sends it to its registry. Without attestations, so that one platform
-// gives a plain manifest.
-func pushExport(r build.Request, spec build.Docker, insecure bool) client.ExportEntry {
+// pushExport is the exporter that makes the image and sends it to its registry. Without attestations one platform gives a plain
+// manifest.
+func pushExport(r build.Request, spec build.Docker, flags Flags, insecure bool) client.ExportEntry {
 	e := client.ExportEntry{Type: client.ExporterImage, Attrs: map[string]string{
 		"name":              r.Ref,
 		"push":              "true",
 		"registry.insecure": strconv.FormatBool(insecure),
 	}}
+	maps.Copy(e.Attrs, flags.annotations)
 	if spec.BuildArgs["SOURCE_DATE_EPOCH"] != "" {
 		e.Attrs["rewrite-timestamp"] = "true" // of files in layers too, not of the configuration only
 	}

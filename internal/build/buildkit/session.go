@@ -1,9 +1,11 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -19,15 +21,15 @@ import (
 )
 
 // services are what the BuildKit may ask of this side during the build: registry credentials, secrets, the ssh agent.
-func (b *Builder) services(spec build.Docker, credentials *configfile.ConfigFile) ([]session.Attachable, error) {
+func (j *job) services() ([]session.Attachable, error) {
 	// BuildKit asks for a registry's credentials by its host, and gets a token where the registry gives tokens.
 	out := []session.Attachable{authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
-		AuthConfigProvider: authprovider.LoadAuthConfig(credentials),
+		AuthConfigProvider: authprovider.LoadAuthConfig(j.credentials),
 	})}
-	if len(spec.Secrets) > 0 {
+	if len(j.spec.Secrets) > 0 {
 		store := secretStore{}
-		for _, s := range spec.Secrets {
-			value, err := b.readSecret(s)
+		for _, s := range j.spec.Secrets {
+			value, err := j.readSecret(s)
 			if err != nil {
 				return nil, err
 			}
@@ -35,14 +37,26 @@ func (b *Builder) services(spec build.Docker, credentials *configfile.ConfigFile
 		}
 		out = append(out, secretsprovider.NewSecretProvider(store))
 	}
-	if spec.SSH != "" {
-		agents, err := sshprovider.NewSSHAgentProvider([]sshprovider.AgentConfig{b.sshAgent(spec.SSH)})
-		if err != nil {
-			return nil, fmt.Errorf("ssh %q: %w", spec.SSH, err)
-		}
-		out = append(out, agents)
+	agents := j.flags.ssh
+	if j.spec.SSH != "" {
+		agents = append(slices.Clone(agents), j.spec.SSH)
 	}
-	return out, nil
+	if len(agents) == 0 {
+		return out, nil
+	}
+	var configs []sshprovider.AgentConfig
+	for _, text := range agents {
+		config, err := j.sshAgent(text)
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, config)
+	}
+	provider, err := sshprovider.NewSSHAgentProvider(configs)
+	if err != nil {
+		return nil, fmt.Errorf("ssh %q: %w", strings.Join(agents, " "), err)
+	}
+	return append(out, provider), nil
 }
 
 // secretStore holds secrets by id.
@@ -56,8 +70,8 @@ func (s secretStore) GetSecret(_ context.Context, id string) ([]byte, error) {
 	return value, nil
 }
 
-// readSecret reads a secret as `docker build --secret` does: from the file, from the environment variable, or from the
-// variable of its own name.
+// readSecret reads a secret as `docker build --secret` does: from the file, from the environment variable, or, when neither is named, from
+// the variable or else the file of its own name.
 func (b *Builder) readSecret(s build.Secret) ([]byte, error) {
 	if s.Source != "" {
 		value, err := os.ReadFile(s.Source)
@@ -66,27 +80,37 @@ func (b *Builder) readSecret(s build.Secret) ([]byte, error) {
 		}
 		return value, nil
 	}
-	name := s.Env
-	if name == "" {
-		name = s.ID
+	if value := b.options.Getenv(cmp.Or(s.Env, s.ID)); value != "" {
+		return []byte(value), nil
 	}
-	value := b.options.Getenv(name)
-	if value == "" {
-		return nil, fmt.Errorf("build secret %s: the environment variable %s is not set", s.ID, name)
+	if s.Env != "" {
+		return nil, fmt.Errorf("build secret %s: the environment variable %s is not set", s.ID, s.Env)
 	}
-	return []byte(value), nil
+	value, err := os.ReadFile(s.ID)
+	if err != nil {
+		return nil, fmt.Errorf("build secret %s: the environment variable %s is not set, and there is no such file: %w", s.ID, s.ID, err)
+	}
+	return value, nil
 }
 
-// sshAgent reads "default" or "id=path[,path]"; without a path it is the user's agent.
-func (b *Builder) sshAgent(s string) sshprovider.AgentConfig {
+// sshAgent reads "default" or "id=path[,path]", where a path is an agent's socket or a key; without one it is the user's agent.
+func (b *Builder) sshAgent(s string) (sshprovider.AgentConfig, error) {
 	id, paths, ok := strings.Cut(s, "=")
 	agent := sshprovider.AgentConfig{ID: id}
-	if ok {
-		agent.Paths = strings.Split(paths, ",")
-	} else if socket := b.options.Getenv("SSH_AUTH_SOCK"); socket != "" {
-		agent.Paths = []string{socket}
+	if !ok {
+		socket := b.options.Getenv("SSH_AUTH_SOCK")
+		if socket == "" {
+			return agent, fmt.Errorf("ssh %q: no agent runs, as SSH_AUTH_SOCK is not set; start one (eval $(ssh-agent); ssh-add), or name a key: %s=PATH", s, id)
+		}
+		paths = socket
 	}
-	return agent
+	agent.Paths = strings.Split(paths, ",")
+	for _, path := range agent.Paths {
+		if _, err := os.Stat(path); err != nil {
+			return agent, fmt.Errorf("ssh %q: %w", s, err)
+		}
+	}
+	return agent, nil
 }
 
 // credentials reads the docker command's configuration, where `docker login` and the credential helpers are.
