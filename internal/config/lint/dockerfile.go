@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
 
@@ -45,7 +48,7 @@ func (l *linter) artifact(c *config.Config, i int, a *model.Artifact) error {
 		}
 		return c.Error(cause, "say where it is in docker.dockerfile; it is relative to the artifact's context", "build", "artifacts", i, "docker", "dockerfile")
 	}
-	copies, err := readCopies(src)
+	copies, err := readCopies(src, docker.BuildArgs)
 	if err != nil {
 		return err
 	}
@@ -61,75 +64,115 @@ func (l *linter) artifact(c *config.Config, i int, a *model.Artifact) error {
 	return nil
 }
 
-// copied is a COPY or ADD of files of the context.
+// copied is a source of a COPY or ADD, in the context.
 type copied struct {
-	name          string // COPY or ADD
-	sources       []string
+	command       string // COPY or ADD
+	source        string
 	line, endLine int // the last is part of it
 }
 
-// readCopies gives the instructions that read the context.
-func readCopies(src *diag.Source) ([]copied, error) {
+// environment is what variables of a Dockerfile expand to. What only a base image sets is not known here.
+type environment map[string]string
+
+func (e environment) Get(name string) (string, bool) { v, ok := e[name]; return v, ok }
+func (e environment) Keys() []string                 { return slices.Collect(maps.Keys(e)) }
+
+// readCopies gives what the instructions read of the context, with variables expanded.
+func readCopies(src *diag.Source, args map[string]*string) ([]copied, error) {
 	tree, err := parser.Parse(bytes.NewReader(src.Text))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", src.File, err)
 	}
-	stages, _, err := instructions.Parse(tree.AST, nil)
+	stages, meta, err := instructions.Parse(tree.AST, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", src.File, err)
 	}
+	lex := shell.NewLex(tree.EscapeToken)
+	global := environment{}
+	for i := range meta {
+		follow(lex, &meta[i], global, nil, args)
+	}
 	var copies []copied
+	ends := map[string]environment{} // by stage
 	for _, stage := range stages {
-		for _, command := range stage.Commands {
-			var from copied
-			switch c := command.(type) {
-			case *instructions.CopyCommand:
-				if c.From != "" {
-					continue
-				}
-				from = copied{name: "COPY", sources: c.SourcePaths}
-			case *instructions.AddCommand:
-				from = copied{name: "ADD", sources: c.SourcePaths}
-			default:
-				continue
-			}
-			if at := command.Location(); len(at) > 0 {
-				from.line, from.endLine = at[0].Start.Line, at[len(at)-1].End.Line
-			}
-			copies = append(copies, from)
+		env := maps.Clone(ends[strings.ToLower(stage.BaseName)])
+		if env == nil {
+			env = environment{}
 		}
+		for _, command := range stage.Commands {
+			name, sources := follow(lex, command, env, global, args)
+			for _, source := range sources {
+				from := copied{command: name, source: source}
+				if at := command.Location(); len(at) > 0 {
+					from.line, from.endLine = at[0].Start.Line, at[len(at)-1].End.Line
+				}
+				copies = append(copies, from)
+			}
+		}
+		ends[strings.ToLower(stage.Name)] = env
 	}
 	return copies, nil
 }
 
-// copy looks at what one instruction copies.
+// follow takes in what an instruction sets, and gives what it reads of the context. Words that cannot be expanded stay as they are.
+func follow(lex *shell.Lex, command instructions.Command, env, global environment, args map[string]*string) (name string, sources []string) {
+	if c, ok := command.(instructions.SupportsSingleWordExpansion); ok {
+		_ = c.Expand(func(word string) (string, error) {
+			if out, _, err := lex.ProcessWord(word, env); err == nil {
+				return out, nil
+			}
+			return word, nil
+		})
+	}
+	switch c := command.(type) {
+	case *instructions.ArgCommand:
+		for _, arg := range c.Args {
+			if v := args[arg.Key]; v != nil && !strings.Contains(*v, "{{") {
+				env[arg.Key] = *v
+			} else if arg.Value != nil {
+				env[arg.Key] = *arg.Value
+			} else if v, ok := global[arg.Key]; ok {
+				env[arg.Key] = v
+			}
+		}
+	case *instructions.EnvCommand:
+		for _, kv := range c.Env {
+			env[kv.Key] = kv.Value
+		}
+	case *instructions.CopyCommand:
+		if c.From == "" {
+			return "COPY", c.SourcePaths
+		}
+	case *instructions.AddCommand:
+		return "ADD", c.SourcePaths
+	}
+	return "", nil
+}
+
+// copy looks at what is copied.
 func (l *linter) copy(src *diag.Source, root string, from copied, ignored *patternmatcher.PatternMatcher) error {
+	matches, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(from.source)))
+	if err != nil || strings.Contains(from.source, "://") {
+		return nil //nolint:nilerr // a broken pattern is the build's to refuse
+	}
 	files, git := 0, ""
-	for _, source := range from.sources {
-		matches, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(source)))
-		if err != nil || strings.Contains(source, "://") {
-			continue
+	for _, start := range matches {
+		n, g, err := count(root, start, ignored)
+		if err != nil {
+			return fmt.Errorf("counting the files of %s: %w", start, err)
 		}
-		for _, start := range matches {
-			n, g, err := count(root, start, ignored)
-			if err != nil {
-				return fmt.Errorf("counting the files of %s: %w", start, err)
-			}
-			if files += n; git == "" {
-				git = g
-			}
+		if files += n; git == "" {
+			git = g
 		}
 	}
-	what := fmt.Sprintf("%s copies %q", from.name, strings.Join(from.sources, " "))
+	fields := map[string]any{"command": from.command, "src": from.source, "gitDirectoryAbsPath": git}
 	if files > manyFiles {
-		l.add(Rule{RuleID: CopyOfManyFiles, RuleType: DockerfileRule}, src, from.line, 1, from.endLine+1,
-			fmt.Sprintf("%s, which is more than %d files: a change of any builds the image anew. Copy only what the image needs, or name the rest in .dockerignore", what, manyFiles))
+		err = l.add(CopyOfManyFiles, src, from.line, 1, from.endLine+1, fields)
 	}
-	if git != "" {
-		l.add(Rule{RuleID: CopyOfGit, RuleType: DockerfileRule}, src, from.line, 1, from.endLine+1,
-			fmt.Sprintf("%s, which has a .git folder, %s: every git command that writes there builds the image anew. Add .git to .dockerignore", what, git))
+	if err == nil && git != "" {
+		err = l.add(CopyOfGit, src, from.line, 1, from.endLine+1, fields)
 	}
-	return nil
+	return err
 }
 
 // count gives how many files are at and below start, without the ignored ones, and the first .git folder with files that is among them.

@@ -18,53 +18,6 @@ import (
 	"github.com/davit-dev/davit/internal/config/ynode"
 )
 
-// RuleID numbers a rule.
-type RuleID int
-
-// The rules. 3 is taken in Skaffold, and used nowhere.
-const (
-	OldAPIVersion   RuleID = 1
-	NoStaticPort    RuleID = 2
-	CopyOfManyFiles RuleID = 4
-	CopyOfGit       RuleID = 5
-	ManagedByLabel  RuleID = 6
-)
-
-const (
-	manyFiles      = 1000
-	managedBy      = "app.kubernetes.io/managed-by"
-	firstLocalPort = 32581
-	warning        = 2 // as the Language Server Protocol counts severities
-)
-
-// String gives the number as it is shown: ID000004.
-func (r RuleID) String() string { return fmt.Sprintf("ID%06d", int(r)) }
-
-// RuleType says what a rule looks at.
-type RuleType int
-
-// The types of rules.
-const (
-	YAMLRule RuleType = iota
-	DockerfileRule
-)
-
-// String gives Skaffold's name of the type.
-func (t RuleType) String() string {
-	if t == DockerfileRule {
-		return "DockerfileCommandLintRule"
-	}
-	return "YamlFieldLintRule"
-}
-
-// Rule is what a result is an instance of.
-type Rule struct {
-	RuleID   RuleID
-	RuleType RuleType
-	// Severity is one of the Language Server Protocol's; 2 is a warning.
-	Severity int
-}
-
 // Result is one finding. Lines and columns count from 1; the end is not part of it.
 type Result struct {
 	Rule        Rule
@@ -118,15 +71,20 @@ func Run(ctx context.Context, configs []*config.Config, dir string) ([]Result, e
 	return l.results, nil
 }
 
-// add notes a finding from a line to endLine, which is not part of it.
-func (l *linter) add(rule Rule, src *diag.Source, line, column, endLine int, explanation string) {
+// add notes a finding from a line to endLine, which is not part of it. Fields are what the rule's explanation wants to know.
+func (l *linter) add(id RuleID, src *diag.Source, line, column, endLine int, fields map[string]any) error {
 	rel, err := filepath.Rel(l.dir, src.File)
 	if err != nil {
 		rel = src.File
 	}
-	rule.Severity = warning
+	rule := ruleOf(id)
+	explanation, err := rule.explain(fields)
+	if err != nil {
+		return fmt.Errorf("explaining a finding in %s: %w", rel, err)
+	}
 	l.results = append(l.results, Result{Rule: rule, AbsFilePath: src.File, RelFilePath: rel, Explanation: explanation,
 		StartLine: line, StartColumn: column, EndLine: endLine, source: src.Line(line)})
+	return nil
 }
 
 // config looks at the config itself, unless it is no file here.
@@ -138,10 +96,11 @@ func (l *linter) config(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if newest := schema.Prefix + schema.Newest; c.APIVersion != newest {
+	if c.APIVersion != schema.Prefix+schema.Newest {
 		at := c.Pos("apiVersion")
-		l.add(Rule{RuleID: OldAPIVersion}, src, at.Line, at.Column, at.Line+1,
-			fmt.Sprintf("apiVersion is not the newest, %s: `davit fix --overwrite` brings the file to it, comments included", newest))
+		if err := l.add(OldAPIVersion, src, at.Line, at.Column, at.Line+1, nil); err != nil {
+			return err
+		}
 	}
 	if len(c.Model.PortForward) > 0 {
 		return nil
@@ -151,24 +110,29 @@ func (l *linter) config(c *config.Config) error {
 		return err
 	}
 	end := bytes.Count(src.Text, []byte("\n")) + 1
-	l.add(Rule{RuleID: NoStaticPort}, src, end, 1, end+1,
-		"local ports change from session to session unless they are set; to keep them, add at the end:\nportForward:\n"+strings.Join(ports, "\n"))
-	return nil
+	return l.add(NoStaticPort, src, end, 1, end+1, map[string]any{"ports": ports})
 }
 
-// ports suggests an entry of portForward for each port of the manifests' pods.
-func (l *linter) ports(c *config.Config) ([]string, error) {
-	var entries []string
-	err := eachManifest(c, func(_ *diag.Source, objects []*yaml.Node) {
+// staticPort is an entry of portForward to suggest.
+type staticPort struct {
+	ResourceType, ResourceName, Port string
+	LocalPort                        int
+}
+
+// ports suggests an entry for each port of the manifests' pods.
+func (l *linter) ports(c *config.Config) ([]staticPort, error) {
+	var entries []staticPort
+	err := eachManifest(c, func(_ *diag.Source, objects []*yaml.Node) error {
 		for _, object := range objects {
 			entries = append(entries, staticPorts(object, firstLocalPort+len(entries))...)
 		}
+		return nil
 	})
 	return entries, err
 }
 
 // staticPorts suggests entries for the ports of a pod or a deployment.
-func staticPorts(object *yaml.Node, localPort int) (entries []string) {
+func staticPorts(object *yaml.Node, localPort int) (entries []staticPort) {
 	kind, name, pod := ynode.Get(object, "kind"), ynode.Path(object, "metadata", "name"), ynode.Get(object, "spec")
 	if kind == nil || name == nil {
 		return nil
@@ -183,8 +147,7 @@ func staticPorts(object *yaml.Node, localPort int) (entries []string) {
 	for _, container := range ynode.Items(ynode.Get(pod, "containers")) {
 		for _, p := range ynode.Items(ynode.Get(container, "ports")) {
 			if port := ynode.Get(p, "containerPort"); port != nil {
-				entries = append(entries, fmt.Sprintf("- resourceType: %s\n  resourceName: %s\n  port: %s\n  localPort: %d",
-					strings.ToLower(kind.Value), name.Value, port.Value, localPort+len(entries)))
+				entries = append(entries, staticPort{strings.ToLower(kind.Value), name.Value, port.Value, localPort + len(entries)})
 			}
 		}
 	}
@@ -193,23 +156,25 @@ func staticPorts(object *yaml.Node, localPort int) (entries []string) {
 
 // manifests looks at the raw manifests of a config.
 func (l *linter) manifests(c *config.Config) error {
-	return eachManifest(c, func(src *diag.Source, objects []*yaml.Node) {
+	return eachManifest(c, func(src *diag.Source, objects []*yaml.Node) error {
 		if l.seen[src.File] {
-			return
+			return nil
 		}
 		l.seen[src.File] = true
 		for _, object := range objects {
 			if label := ynode.Key(ynode.Path(object, "metadata", "labels"), managedBy); label != nil {
-				l.add(Rule{RuleID: ManagedByLabel}, src, label.Line, label.Column, label.Line+1,
-					fmt.Sprintf("the label %s is set here, but Skaffold replaces it with its own name: remove it", managedBy))
+				if err := l.add(ManagedByLabel, src, label.Line, label.Column, label.Line+1, nil); err != nil {
+					return err
+				}
 			}
 		}
+		return nil
 	})
 }
 
 // eachManifest visits the raw manifests that are files here, with the objects in them up to the first that is broken: what is not YAML is
 // left to those who render it.
-func eachManifest(c *config.Config, visit func(src *diag.Source, objects []*yaml.Node)) error {
+func eachManifest(c *config.Config, visit func(src *diag.Source, objects []*yaml.Node) error) error {
 	for _, pattern := range c.Model.Manifests.RawYAML {
 		if strings.Contains(pattern, "://") {
 			continue
@@ -229,7 +194,9 @@ func eachManifest(c *config.Config, visit func(src *diag.Source, objects []*yaml
 			if err != nil {
 				return err
 			}
-			visit(src, documents(src.Text))
+			if err := visit(src, documents(src.Text)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
