@@ -1,0 +1,121 @@
+// Package pooltest makes the image that tests of pools run, of what the machine has: no image can be pulled everywhere that tests run.
+package pooltest
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// Push puts an image for pools into a registry: program is an executable that serves as davit's hidden command when it is called with the
+// arguments of hidden, and the image has it as buildkitd and buildctl, as moby/buildkit has those.
+func Push(ref, program string, hidden string) error {
+	files := map[string]string{"/bin/program": program, "/bin/busybox": "/bin/busybox"}
+	runc, err := exec.LookPath("runc")
+	if err != nil {
+		return fmt.Errorf("looking for runc (apt-get install runc): %w", err)
+	}
+	files["/bin/runc"] = runc
+	for _, file := range []string{program, runc} {
+		libraries, err := librariesOf(file)
+		if err != nil {
+			return err
+		}
+		for _, l := range libraries {
+			files[l] = l
+		}
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for to, from := range files {
+		if err := addFile(w, to, from); err != nil {
+			return err
+		}
+	}
+	for to, text := range map[string]string{
+		"/bin/buildkitd":  "#!/bin/busybox sh\nexec /bin/program " + hidden + " daemon \"$@\"\n",
+		"/bin/buildctl":   "#!/bin/busybox sh\nexec /bin/program " + hidden + " ctl \"$@\"\n",
+		"/etc/passwd":     "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
+		"/etc/group":      "root:x:0:\nuser:x:1000:\n",
+		"/etc/ssl/.exist": "",
+	} {
+		if err := add(w, to, []byte(text)); err != nil {
+			return err
+		}
+	}
+	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return push(ref, archive.Bytes())
+}
+
+// librariesOf are the shared libraries of an executable, with its loader; none of a static one.
+func librariesOf(program string) ([]string, error) {
+	out, err := exec.Command("ldd", program).CombinedOutput()
+	if err != nil && !bytes.Contains(out, []byte("not a dynamic executable")) {
+		return nil, fmt.Errorf("asking for the libraries of %s: %w\n%s", program, err, out)
+	}
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)(?:=> |^\s+)(/\S+) \(`).FindAllSubmatch(out, -1) {
+		all = append(all, string(m[1]))
+	}
+	return all, nil
+}
+
+func addFile(w *tar.Writer, to, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return add(w, to, content)
+}
+
+func add(w *tar.Writer, to string, content []byte) error {
+	if err := w.WriteHeader(&tar.Header{Name: to[1:], Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(content))}); err != nil {
+		return err
+	}
+	_, err := w.Write(content)
+	return err
+}
+
+func push(to string, archive []byte) error {
+	ref, err := name.ParseReference(to)
+	if err != nil {
+		return err
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil }
+	layer, err := tarball.LayerFromOpener(open, tarball.WithCompressionLevel(gzip.BestSpeed))
+	if err != nil {
+		return err
+	}
+	image, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return err
+	}
+	file, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	file = file.DeepCopy()
+	file.OS, file.Architecture = "linux", "amd64"
+	file.Config = v1.Config{Entrypoint: []string{"/bin/buildkitd"}, Env: []string{"PATH=/bin", "HOME=/root"}}
+	if image, err = mutate.ConfigFile(image, file); err != nil {
+		return err
+	}
+	return remote.Write(ref, image)
+}
