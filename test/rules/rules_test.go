@@ -38,7 +38,7 @@ var rooms = map[string][]string{
 	"internal/config":   {},
 	"internal/command":  {},
 	"internal/engine":   {},
-	"internal/image":    {},
+	"internal/image":    {"internal/engine", "internal/event"},
 	"internal/tag":      {},
 	"internal/event":    {},
 	"bench":             {},
