@@ -196,6 +196,9 @@ func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
 		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(),
 	}
+	s.pipe.Cache = cache.New(cache.Options{
+		Folder: s.world.cacheDir("images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
+	})
 	if b == nil {
 		return
 	}
@@ -205,9 +208,6 @@ func (s *session) pipeline(b *buildFlags) {
 		artifacts += len(c.Model.Build.Artifacts)
 	}
 	s.pipe.Workers = plan.Workers(s.configs, b.concurrency, artifacts, max(2, runtime.NumCPU()))
-	s.pipe.Cache = cache.New(cache.Options{
-		Folder: s.world.cacheDir("images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
-	})
 	s.index = inputs.OpenIndex(s.world.cacheDir("index"), s.world.Dir, s.world.Now, s.sink)
 	s.pipe.Inputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(false)})
 	s.pipe.PullingInputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(true)})

@@ -41,6 +41,21 @@ func Parse(s string) (Reference, error) {
 	return ref, nil
 }
 
+// Named reads "name=reference", or a reference whose name, without tag and digest, is the name too.
+func Named(s string) (name string, ref Reference, err error) {
+	name, text, given := strings.Cut(s, "=")
+	if !given {
+		text = s
+	}
+	if ref, err = Parse(text); err != nil {
+		return "", Reference{}, err
+	}
+	if !given {
+		name = ref.Name
+	}
+	return name, ref, nil
+}
+
 // String gives the reference as it is written: name[:tag][@digest].
 func (r Reference) String() string {
 	s := r.Name

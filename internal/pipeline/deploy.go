@@ -104,6 +104,9 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 func (p *Pipeline) expected(ctx context.Context, images []Image) ([]kube.Built, error) {
 	built := make([]kube.Built, 0, len(images))
 	for _, i := range images {
+		if i.Digest == "" {
+			continue // known by its tag only, which proves nothing
+		}
 		digests := []string{i.Digest}
 		if i.Index {
 			var err error

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/internal/event"
+)
+
+type deployOptions struct {
+	common *common
+	config configFlags
+	images imageFlags
+	deploy deployFlags
+}
+
+func newDeploy(w World, c *common) *cobra.Command {
+	o := &deployOptions{common: c}
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Deploy images that are built already, wait, and prove that they run",
+		Long: `The second half of 'davit run', for pipelines that build in one place and deploy in another. The images come from a file that 'davit build
+--file-output' (or Skaffold's) wrote; its references are taken verbatim.`,
+		Example: `  davit build --file-output build.json && davit deploy -a build.json
+  davit deploy -i web=registry.example.com/team/web:v1.2.3@sha256:... -n staging`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDeploy(cmd.Context(), w, o) },
+	}
+	o.config.addTo(cmd.Flags())
+	o.images.addTo(cmd.Flags())
+	o.deploy.addTo(cmd.Flags())
+	without(cmd.Flags(), "skip-render")
+	return cmd
+}
+
+func runDeploy(ctx context.Context, w World, o *deployOptions) error {
+	sink, err := o.common.lines(w, false)
+	if err != nil {
+		return err
+	}
+	options, err := options("deploy", &o.config, nil, &o.deploy)
+	if err != nil {
+		return err
+	}
+	s, err := open(ctx, w, sink, &o.config, nil, options, needs{command: "deploy", cluster: true})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	images, err := o.images.read(w, s.configs, s.options.Repo)
+	if err != nil {
+		return err
+	}
+	rendered, err := s.render(ctx)
+	if err != nil {
+		return err
+	}
+	if len(rendered) == 0 {
+		sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
+		return nil
+	}
+	s.pipe.SetImages(rendered, images)
+	return s.pipe.Deploy(ctx, rendered, images)
+}
