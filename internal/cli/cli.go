@@ -119,6 +119,8 @@ func Main(w World, args []string) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errTodo):
+		return exitTodo
 	case ctx.Err() != nil:
 		fmt.Fprintln(w.Stderr, "interrupted: what was done stays, run again to go on")
 		return exitInterrupted
@@ -209,7 +211,7 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	root.SetErr(w.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	common.addTo(root.PersistentFlags())
-	root.AddCommand(newRun(w, &common), newBuild(w, &common), newDelete(w, &common), newDiagnose(w, &common),
+	root.AddCommand(newRun(w, &common), newPlan(w, &common), newBuild(w, &common), newDeploy(w, &common), newDelete(w, &common), newDiagnose(w, &common),
 		newInspect(w, &common), newLint(w, &common),
 		newFindConfigs(w), newFix(w), newSchema(w), newConfig(w), newVersion(w))
 	return root
