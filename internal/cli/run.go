@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/plan"
 )
 
 type runOptions struct {
@@ -13,6 +14,7 @@ type runOptions struct {
 	config configFlags
 	build  buildFlags
 	deploy deployFlags
+	plan   string
 }
 
 func newRun(w World, c *common) *cobra.Command {
@@ -25,18 +27,26 @@ workloads are rolled out and compares the digest of every running container with
 A second run without changes builds nothing and writes nothing to the cluster.`,
 		Example: `  davit run
   davit run -f service/skaffold.yaml -p production
+  davit run --plan plan.json
   davit run --default-repo registry.example.com/team -n staging`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), w, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			saved, err := takePlan(w, cmd.Flags(), o.plan)
+			if err != nil {
+				return err
+			}
+			return runRun(cmd.Context(), w, o, saved)
+		},
 	}
 	o.config.addTo(cmd.Flags())
 	o.build.addTo(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
+	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
 	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children")
 	return cmd
 }
 
-func runRun(ctx context.Context, w World, o *runOptions) error {
+func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) error {
 	sink, err := o.common.lines(w, false)
 	if err != nil {
 		return err
@@ -45,6 +55,7 @@ func runRun(ctx context.Context, w World, o *runOptions) error {
 	if err != nil {
 		return err
 	}
+	options.Tags = saved.Tags()
 	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true})
 	if err != nil {
 		return err
@@ -56,6 +67,9 @@ func runRun(ctx context.Context, w World, o *runOptions) error {
 	}
 	artifacts, err := s.prepare(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.checkPlan(ctx, saved, artifacts, rendered); err != nil {
 		return err
 	}
 	images, err := s.pipe.Build(ctx, artifacts)

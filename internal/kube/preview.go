@@ -40,6 +40,9 @@ type Previewed struct {
 	UID, Version string
 }
 
+// Secret says whether the object is a Secret.
+func (p Previewed) Secret() bool { return isSecret(p.Object.Unstructured) }
+
 // Preview is what Apply would do.
 type Preview struct {
 	Objects []Previewed // in the order of the objects given

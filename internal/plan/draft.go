@@ -19,8 +19,9 @@ import (
 
 // Options is what the command line says.
 type Options struct {
-	Images      []string // parts of artifact names; empty: all
-	Tag         string   // for all images; empty: the config's policy
+	Images      []string          // parts of artifact names; empty: all
+	Tag         string            // for all images; empty: the config's policy
+	Tags        map[string]string // by image, as a saved plan gives them
 	Repo        image.DefaultRepo
 	Insecure    []string
 	Platforms   []string
@@ -75,7 +76,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	}
 	context := absolute(c.Dir, a.Context)
 	d := Draft{
-		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: o.Tag, Mode: o.Mode, Dir: c.Dir,
+		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: cmp.Or(o.Tag, o.Tags[a.Image]), Mode: o.Mode, Dir: c.Dir,
 		Written: Written{Context: a.Context}, Context: context, Attest: o.Attest,
 		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
 		Before:    hostHooks(c.Dir, a.Hooks.Before, o.WorkDir), After: hostHooks(c.Dir, a.Hooks.After, o.WorkDir),

@@ -1,0 +1,252 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/davit-dev/davit/internal/pipeline"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// exitTodo is the exit code of `davit plan --exit-code` when a run would do something.
+const exitTodo = 2
+
+// errTodo makes a command end with exitTodo and without a word.
+var errTodo = errors.New("there is something to do")
+
+type planOptions struct {
+	common   *common
+	config   configFlags
+	build    buildFlags
+	deploy   deployFlags
+	output   string
+	save     string
+	exitCode bool
+}
+
+func newPlan(w World, c *common) *cobra.Command {
+	o := &planOptions{common: c}
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what a run would do, and do nothing of it",
+		Long: `Says for each image whether it exists or would be built, why, and under which name it goes where; and for each object of the
+manifests whether it would be created, changed (in what), or stay as it is. The cluster is asked by dry run; nothing is
+built, pushed, tagged or applied. 'davit run --plan FILE' carries out exactly a saved plan, or refuses.`,
+		Example: `  davit plan
+  davit plan --exit-code
+  davit plan --output json
+  davit plan --save plan.json && davit run --plan plan.json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), w, o, cmd.Flags()) },
+	}
+	o.config.addTo(cmd.Flags())
+	o.build.addTo(cmd.Flags())
+	o.deploy.addTo(cmd.Flags())
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", `"json" prints the plan for programs`)
+	cmd.Flags().StringVar(&o.save, "save", "", "write the plan to this file, for 'davit run --plan'")
+	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when a run would do something, with 0 when not")
+	return cmd
+}
+
+func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet) error {
+	if o.output != "" && o.output != "json" {
+		return usageError{fmt.Errorf("--output %s is not known: it is json, or nothing for people", o.output)}
+	}
+	sink, err := o.common.lines(w, true)
+	if err != nil {
+		return err
+	}
+	options, err := options("run", &o.config, &o.build, &o.deploy)
+	if err != nil {
+		return err
+	}
+	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	rendered, err := s.render(ctx)
+	if err != nil {
+		return err
+	}
+	artifacts, err := s.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	outlook, err := s.pipe.Look(ctx, artifacts, rendered)
+	if err != nil {
+		return err
+	}
+	if o.save != "" {
+		if err := savePlan(s, outlook, flags, o.save); err != nil {
+			return err
+		}
+	}
+	if o.output == "json" {
+		err = json.NewEncoder(w.Stdout).Encode(outlook.Document)
+	} else {
+		_, err = w.Stdout.Write(planText(outlook.Document, w.Terminal && w.Getenv("NO_COLOR") == ""))
+	}
+	if err != nil {
+		return fmt.Errorf("writing the plan: %w", err)
+	}
+	return planResult(outlook, o.exitCode)
+}
+
+// planResult is how a plan ends: what the cluster refuses is a failure, as it would be one of the run.
+func planResult(o pipeline.Outlook, exitCode bool) error {
+	if refused := o.Refused(); len(refused) > 0 {
+		var errs []error
+		for _, r := range refused {
+			errs = append(errs, errors.New(r.Error))
+		}
+		return fmt.Errorf("the cluster would refuse what the run brings: %w", errors.Join(errs...))
+	}
+	if exitCode && o.Todo {
+		return errTodo
+	}
+	return nil
+}
+
+// planText is a plan for people.
+func planText(d plan.Document, colour bool) []byte {
+	t := planWriter{colour: colour}
+	t.artifacts(d.Artifacts)
+	t.objects(d)
+	t.summary(d)
+	return []byte(t.String())
+}
+
+type planWriter struct {
+	strings.Builder
+	colour bool
+}
+
+func (t *planWriter) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
+
+// mark is the sign before a line, in its colour.
+func (t *planWriter) mark(action string) string {
+	sign, code := "~", "33"
+	switch action {
+	case plan.ArtifactBuild, plan.ObjectCreate:
+		sign, code = "+", "32"
+	case plan.ObjectUnchanged:
+		sign, code = "=", "2"
+	case plan.ObjectReplace:
+		sign, code = "-/+", "31"
+	case plan.ObjectFail:
+		sign, code = "!", "31"
+	case plan.ArtifactUndecided, plan.ObjectOrphan:
+		sign, code = "?", "36"
+	}
+	return paint(t.colour, code, sign)
+}
+
+func (t *planWriter) artifacts(all []plan.PlannedArtifact) {
+	if len(all) == 0 {
+		return
+	}
+	t.line("Images")
+	for _, a := range all {
+		t.line("  %s %s: %s", t.mark(a.Action), a.Image, artifactPhrase(a))
+	}
+}
+
+func artifactPhrase(a plan.PlannedArtifact) string {
+	where := "into the Docker Engine as "
+	if a.Push {
+		where = "and pushed as "
+	}
+	ref := a.Reference
+	if a.Push && a.Digest != "" {
+		ref += "@" + a.Digest
+	}
+	switch a.Action {
+	case plan.ArtifactUnchanged:
+		return "up to date, " + ref
+	case plan.ArtifactTag:
+		return "up to date, but not yet tagged " + ref
+	case plan.ArtifactUndecided:
+		return fmt.Sprintf("perhaps built %s%s: %s", where, ref, strings.Join(a.Why, "; "))
+	}
+	return fmt.Sprintf("is built %s%s: %s", where, ref, strings.Join(a.Why, "; "))
+}
+
+func (t *planWriter) objects(d plan.Document) {
+	if d.Cluster == nil {
+		return
+	}
+	t.line("Objects in %s (%s)", d.Cluster.Server, d.Cluster.Context)
+	unchanged := 0
+	for _, o := range d.Objects {
+		if o.Action == plan.ObjectUnchanged {
+			unchanged++
+			continue
+		}
+		t.object(o)
+	}
+	if unchanged > 0 {
+		t.line("  %s %s unchanged", t.mark(plan.ObjectUnchanged), count(unchanged, "object"))
+	}
+}
+
+func (t *planWriter) object(o plan.PlannedObject) {
+	at := ""
+	if o.Namespace != "" {
+		at = " in " + o.Namespace
+	}
+	if o.Origin != "" {
+		at += "  " + paint(t.colour, "2", o.Origin)
+	}
+	t.line("  %s %s %s%s", t.mark(o.Action), o.Action, o.Resource, at)
+	for _, c := range o.Changes {
+		t.change(c)
+	}
+	for _, n := range o.Notes {
+		t.line("      (%s)", n)
+	}
+	switch o.Action {
+	case plan.ObjectOrphan:
+		t.line("      (it was deployed before and is not in the config any more: it stays)")
+	case plan.ObjectFail:
+		t.line("      %s", paint(t.colour, "31", o.Error))
+	}
+}
+
+func (t *planWriter) summary(d plan.Document) {
+	counts := map[string]int{}
+	for _, a := range d.Artifacts {
+		counts["image "+a.Action]++
+	}
+	for _, o := range d.Objects {
+		counts[o.Action]++
+	}
+	var parts []string
+	for _, c := range []struct{ key, thing, verb string }{
+		{"image " + plan.ArtifactBuild, "image", "to build"}, {"image " + plan.ArtifactUndecided, "image", "perhaps to build"},
+		{"image " + plan.ArtifactTag, "image", "to tag"},
+		{plan.ObjectCreate, "object", "to create"}, {plan.ObjectChange, "object", "to change"}, {plan.ObjectReplace, "object", "to replace"},
+		{plan.ObjectFail, "object", "refused"},
+	} {
+		if n := counts[c.key]; n > 0 {
+			parts = append(parts, count(n, c.thing)+" "+c.verb)
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"Nothing to do"}
+	}
+	t.line("%s.", strings.Join(parts, ", "))
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,178 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/manifest"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// Outlook is what a run would do.
+type Outlook struct {
+	plan.Document
+	// Secrets are the values of the Secrets among the objects, as one text: they are in nothing else of it. Nil when there are none.
+	Secrets []byte
+}
+
+// Look finds out what a run of artifacts and rendered would do, and does nothing of it. Objects are compared with those in the cluster, with a
+// stand-in for each digest that is not known yet.
+func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered []Rendered) (Outlook, error) {
+	var o Outlook
+	planned, err := p.plannedArtifacts(ctx, artifacts)
+	if err != nil {
+		return o, err
+	}
+	if len(rendered) == 0 {
+		o.Document = plan.NewDocument(nil, planned, nil)
+		return o, nil
+	}
+	standins := map[string]string{} // digest → what is shown instead
+	images := make([]Image, len(artifacts))
+	for i, a := range artifacts {
+		digest := planned[i].Digest
+		if digest == "" {
+			digest = plan.Standin(i)
+			standins[digest] = plan.ToBeBuilt
+		}
+		images[i] = p.image(a, digest)
+	}
+	rendered = slices.Clone(rendered)
+	for i, r := range rendered {
+		rendered[i].Objects = manifest.Clone(r.Objects) // the stand-ins must not stay in what a run goes on with
+	}
+	p.SetImages(rendered, images)
+
+	objects := make([][]plan.PlannedObject, len(rendered))
+	secrets := make([]map[string]any, len(rendered))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, r := range rendered {
+		group.Go(func() (err error) {
+			objects[i], secrets[i], err = p.lookAt(groupCtx, r, standins)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return o, fmt.Errorf("comparing with the cluster: %w", err)
+	}
+	if slices.ContainsFunc(secrets, func(s map[string]any) bool { return len(s) > 0 }) {
+		if o.Secrets, err = json.Marshal(secrets); err != nil {
+			return o, err
+		}
+	}
+	o.Document = plan.NewDocument(&plan.Cluster{Context: p.Kube.Context(), Server: p.Kube.Server()}, planned, slices.Concat(objects...))
+	return o, nil
+}
+
+// plannedArtifacts reads also the inputs of artifacts that wait for others, less what those will be, so that a change of them shows.
+func (p *Pipeline) plannedArtifacts(ctx context.Context, artifacts []plan.Artifact) ([]plan.PlannedArtifact, error) {
+	refs := make(map[string]string, len(artifacts))
+	for _, a := range artifacts {
+		refs[a.Image] = a.Ref.String()
+		if s, ok := a.State.(plan.UpToDate); ok {
+			refs[a.Image] = p.image(a, s.Digest).Ref
+		}
+	}
+	planned := make([]plan.PlannedArtifact, len(artifacts))
+	for i, a := range artifacts {
+		if _, undecided := a.State.(plan.Undecided); undecided {
+			m, err := p.read(ctx, a.Draft, refs)
+			if err != nil {
+				return nil, err
+			}
+			a.Inputs = m
+		}
+		planned[i] = a.Planned(string(p.query(a).Key))
+	}
+	return planned, nil
+}
+
+// lookAt compares the objects of one deployment with the cluster. The second result is the values of Secrets, by object.
+func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins map[string]string) ([]plan.PlannedObject, map[string]any, error) {
+	objects, err := p.objects(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	preview, err := p.Kube.Preview(ctx, p.set(r.Deployment), objects, kube.ApplyOptions{Force: r.Force}, p.Sink)
+	if err != nil {
+		return nil, nil, err
+	}
+	var planned []plan.PlannedObject
+	secrets := map[string]any{}
+	for _, o := range preview.Objects {
+		one := plan.PlannedObject{
+			Resource: o.Resource, Namespace: o.Object.GetNamespace(), Set: r.Set, Origin: o.Object.Origin, Action: o.Action, UID: o.UID,
+		}
+		for _, c := range o.Changes {
+			one.Changes = append(one.Changes, plan.FieldChange{Path: c.Path, Before: c.Before, After: show(c.After, standins)})
+		}
+		for _, n := range o.Notes {
+			one.Notes = append(one.Notes, showText(n, standins))
+		}
+		if o.Err != nil {
+			one.Error = showText(o.Err.Error(), standins)
+		}
+		applied := o.Object.Object
+		if o.Secret() {
+			one.LiveVersion = o.Version
+			applied = maps.Clone(applied)
+			secrets[one.Namespace+"/"+one.Resource] = []any{applied["data"], applied["stringData"]}
+			delete(applied, "data")
+			delete(applied, "stringData")
+		}
+		if one.Fingerprint, err = fingerprint(applied); err != nil {
+			return nil, nil, err
+		}
+		planned = append(planned, one)
+	}
+	for _, o := range preview.Orphans {
+		planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Set: r.Set, Action: plan.ObjectOrphan})
+	}
+	return planned, secrets, nil
+}
+
+func fingerprint(object map[string]any) (string, error) {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// show replaces stand-ins in a value by what is shown instead.
+func show(v any, standins map[string]string) any {
+	switch v := v.(type) {
+	case string:
+		return showText(v, standins)
+	case []any:
+		shown := make([]any, len(v))
+		for i, e := range v {
+			shown[i] = show(e, standins)
+		}
+		return shown
+	case map[string]any:
+		shown := make(map[string]any, len(v))
+		for name, e := range v {
+			shown[name] = show(e, standins)
+		}
+		return shown
+	}
+	return v
+}
+
+func showText(s string, standins map[string]string) string {
+	for digest, shown := range standins {
+		s = strings.ReplaceAll(s, digest, shown)
+	}
+	return s
+}
