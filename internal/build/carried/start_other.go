@@ -24,3 +24,11 @@ func (*Daemon) Dial(context.Context) (net.Conn, error) { return nil, net.ErrClos
 
 // Release is never reached.
 func (*Daemon) Release() error { return nil }
+
+// Running says that none runs.
+func Running(context.Context, Options) (version string, running bool, err error) {
+	return "", false, nil
+}
+
+// Stop has nothing to stop.
+func Stop(context.Context, Options, bool) (stopped bool, err error) { return false, nil }

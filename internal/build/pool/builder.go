@@ -76,7 +76,7 @@ func (b *Builder) buildOn(ctx context.Context, pod *corev1.Pod, r build.Request,
 		}
 	}()
 	result, err = buildkit.New(buildkit.Where{
-		Kind: buildkit.Replica, Address: "pod/" + pod.Name + " in namespace " + b.options.Namespace, Dial: a.dial, Docker: b.local.Docker,
+		Kind: buildkit.Replica, Address: podName(pod), Dial: a.dial, Docker: b.local.Docker,
 	}, b.local.BuildKit).Build(building, r, sink)
 	broken := a.broken()
 	switch {

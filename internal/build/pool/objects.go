@@ -17,6 +17,8 @@ const (
 
 	container  = "buildkitd"
 	configFile = "buildkitd.toml"
+
+	noProcessSandbox = "--oci-worker-no-process-sandbox"
 )
 
 type object = map[string]any
@@ -113,7 +115,7 @@ func (o Options) pod() object {
 	}
 	if o.Rootless {
 		// As BuildKit's docs/rootless.md has it: user namespaces are made by the program itself, which the usual profiles forbid.
-		args = append(args, "--oci-worker-no-process-sandbox")
+		args = append(args, noProcessSandbox)
 		unconfined := object{"type": "Unconfined"}
 		security = object{"runAsUser": 1000, "runAsGroup": 1000, "seccompProfile": unconfined, "appArmorProfile": unconfined}
 		pod["securityContext"] = object{"fsGroup": 1000}
