@@ -132,7 +132,7 @@ func parsePlatforms(list []string, wrong func(i int, cause error) error) ([]stri
 		case !slices.Contains(knownArchitectures, p.Architecture):
 			return nil, wrong(i, fmt.Errorf("the architecture %q is not known", p.Architecture))
 		}
-		if name := platforms.Format(p); !slices.Contains(all, name) {
+		if name := platforms.Format(platforms.Normalize(p)); !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}
