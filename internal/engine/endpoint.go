@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/types"
 )
 
 // Endpoint is the address of a Docker Engine.
@@ -90,4 +92,25 @@ func contextEndpoint(dir, name string) (Endpoint, error) {
 		e.TLSDir, e.TLSVerify = tls, !docker.SkipTLSVerify
 	}
 	return e, nil
+}
+
+// Credentials are the user's for the registry of an image, from the docker command's configuration in configDir; zero without any.
+func Credentials(configDir, ref string) (types.AuthConfig, error) {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return types.AuthConfig{}, fmt.Errorf("the image name %q: %w", ref, err)
+	}
+	file, err := config.Load(configDir)
+	if err != nil {
+		return types.AuthConfig{}, fmt.Errorf("reading registry credentials: %w", err)
+	}
+	key := reference.Domain(named)
+	if key == "docker.io" {
+		key = "https://index.docker.io/v1/"
+	}
+	auth, err := file.GetAuthConfig(key)
+	if err != nil {
+		return types.AuthConfig{}, fmt.Errorf("reading credentials for %s: %w", reference.Domain(named), err)
+	}
+	return auth, nil
 }

@@ -93,6 +93,19 @@ func credentials(auth types.AuthConfig) registry.AuthConfig {
 	}
 }
 
+// Pull lets the Engine pull ref with the user's credentials.
+func Pull(ctx context.Context, c *docker.Client, ref string, auth types.AuthConfig) error {
+	header, err := authconfig.Encode(credentials(auth))
+	if err != nil {
+		return err
+	}
+	answer, err := c.ImagePull(ctx, ref, docker.ImagePullOptions{RegistryAuth: header})
+	if err != nil {
+		return err
+	}
+	return answer.Wait(ctx)
+}
+
 // ImageID is the id of an image in the Engine, "sha256:..."; "" when there is no such image.
 func ImageID(ctx context.Context, c *docker.Client, ref string) (string, error) {
 	image, err := c.ImageInspect(ctx, ref)

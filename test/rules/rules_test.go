@@ -19,11 +19,11 @@ const module = "github.com/davit-dev/davit/"
 var rooms = map[string][]string{
 	"cmd/davit": {"internal/cli"},
 	"internal/cli": {
-		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/image", "internal/inputs",
+		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/image", "internal/imagetest", "internal/inputs",
 		"internal/kube", "internal/pipeline", "internal/plan", "internal/report", "internal/tag",
 	},
 	"internal/pipeline": {
-		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/hook", "internal/image",
+		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/plan", "internal/render", "internal/tag",
 	},
 	"internal/plan":     {"internal/build", "internal/config", "internal/hook", "internal/image", "internal/inputs"},
@@ -33,15 +33,18 @@ var rooms = map[string][]string{
 	"internal/inputs":   {"internal/event"},
 	"internal/build":    {"internal/command", "internal/engine", "internal/event", "internal/kube"},
 	"internal/kube":     {"internal/event"},
-	"internal/hook":     {"internal/event"},
-	"internal/report":   {"internal/event"},
-	"internal/config":   {},
-	"internal/command":  {},
-	"internal/engine":   {},
-	"internal/image":    {"internal/engine", "internal/event"},
-	"internal/tag":      {},
-	"internal/event":    {},
-	"bench":             {},
+	"internal/imagetest": {
+		"internal/build", "internal/command", "internal/engine", "internal/event", "internal/inputs",
+	},
+	"internal/hook":    {"internal/event"},
+	"internal/report":  {"internal/event"},
+	"internal/config":  {},
+	"internal/command": {},
+	"internal/engine":  {},
+	"internal/image":   {"internal/engine", "internal/event"},
+	"internal/tag":     {},
+	"internal/event":   {},
+	"bench":            {},
 }
 
 // heavy may not be linked into davit: the init of each costs milliseconds at every start, or it belongs to another program.

@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/distribution/reference"
-	"github.com/docker/cli/cli/config"
 	docker "github.com/moby/moby/client"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
 )
-
-// hubKey is the name under which the docker command keeps the credentials of Docker Hub.
-const hubKey = "https://index.docker.io/v1/"
 
 // Deliver brings an image that was built in the Docker Engine where the request wants it: to its registry, by the Engine and with the
 // credentials of the docker command's configuration in configDir, into the request's archive, or nowhere else. Errors of the registry are
@@ -47,21 +42,9 @@ func Deliver(ctx context.Context, c *docker.Client, r build.Request, configDir s
 var ErrNoImage = errors.New("the Docker Engine has no image")
 
 func push(ctx context.Context, c *docker.Client, r build.Request, configDir string, sink event.Sink) (string, error) {
-	ref, err := reference.ParseNormalizedNamed(r.Ref)
+	auth, err := engine.Credentials(configDir, r.Ref)
 	if err != nil {
-		return "", fmt.Errorf("the image name %q: %w", r.Ref, err)
-	}
-	file, err := config.Load(configDir)
-	if err != nil {
-		return "", fmt.Errorf("reading registry credentials: %w", err)
-	}
-	key := reference.Domain(ref)
-	if key == "docker.io" {
-		key = hubKey
-	}
-	auth, err := file.GetAuthConfig(key)
-	if err != nil {
-		return "", fmt.Errorf("reading credentials for %s: %w", reference.Domain(ref), err)
+		return "", err
 	}
 	var digest string
 	err = build.Patiently(ctx, sink, func() error {
