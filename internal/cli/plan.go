@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
 )
@@ -58,10 +59,11 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	if o.output != "" && o.output != "json" {
 		return usageError{fmt.Errorf("--output %s is not known: it is json, or nothing for people", o.output)}
 	}
-	sink, err := o.common.lines(w, true)
+	all, err := o.common.lines(w, true)
 	if err != nil {
 		return err
 	}
+	sink := onlyWarnings(all)
 	options, err := options("run", &o.config, &o.build, &o.deploy)
 	if err != nil {
 		return err
@@ -99,14 +101,20 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	return planResult(outlook, o.exitCode)
 }
 
+// onlyWarnings leaves out what the plan itself says.
+func onlyWarnings(sink event.Sink) event.Sink {
+	return event.SinkFunc(func(e event.Event) {
+		switch e.(type) {
+		case event.Warning, event.Debug:
+			sink.Emit(e)
+		}
+	})
+}
+
 // planResult is how a plan ends: what the cluster refuses is a failure, as it would be one of the run.
 func planResult(o pipeline.Outlook, exitCode bool) error {
 	if refused := o.Refused(); len(refused) > 0 {
-		var errs []error
-		for _, r := range refused {
-			errs = append(errs, errors.New(r.Error))
-		}
-		return fmt.Errorf("the cluster would refuse what the run brings: %w", errors.Join(errs...))
+		return fmt.Errorf("the cluster would refuse %s: see the plan", count(len(refused), "object"))
 	}
 	if exitCode && o.Todo {
 		return errTodo

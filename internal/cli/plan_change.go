@@ -26,6 +26,8 @@ func (t *planWriter) change(c plan.FieldChange) {
 		for line := range strings.Lines(changedLines(before, after)) {
 			t.line("          %s", strings.TrimSuffix(line, "\n"))
 		}
+	case wasText && before == after:
+		t.line("      %s %s: another value %s", paint(t.colour, "33", "~"), c.Path, after)
 	default:
 		t.line("      %s %s: %s → %s", paint(t.colour, "33", "~"), c.Path, shortValue(c.Before), shortValue(c.After))
 	}
