@@ -110,17 +110,6 @@ func diagnoseJSON(ctx context.Context, w World, sink event.Sink, o *diagnoseOpti
 	return writing
 }
 
-// problems gives what is wrong for programs: with file, line and column where it is an error of the config.
-func problems(err error) diag.List {
-	if err == nil {
-		return diag.List{}
-	}
-	if list := diag.All(err); list != nil {
-		return list
-	}
-	return diag.List{{Cause: err.Error()}}
-}
-
 // writeOutput writes to a file, or to standard output when none is named.
 func writeOutput(w World, path string, text []byte) error {
 	if path == "" {

@@ -38,7 +38,7 @@ func runLint(ctx context.Context, w World, o *lintOptions) error {
 	case "json":
 		results, err := o.results(ctx, w)
 		if err != nil {
-			return told{err, json.NewEncoder(w.Stdout).Encode(diagnosis{Errors: problems(err)})}
+			return inJSON(w, true, err)
 		}
 		return json.NewEncoder(w.Stdout).Encode(results)
 	default:

@@ -32,6 +32,8 @@ func (p Position) String() string {
 // Error is one thing that is wrong with a configuration.
 type Error struct {
 	Position
+	// Code says what kind of error it is, for programs: one of Skaffold's status codes. Empty means CodeParsing.
+	Code string `json:"code,omitempty"`
 	// Path names the value in the model, such as build.artifacts[0].docker; empty for a whole file.
 	Path string `json:"path,omitempty"`
 	// Cause says what is wrong.
@@ -60,6 +62,12 @@ func (e *Error) Error() string {
 		b.WriteString("\n  " + e.Next)
 	}
 	return b.String()
+}
+
+// WithCode sets the code, and gives the error back.
+func (e *Error) WithCode(code string) *Error {
+	e.Code = code
+	return e
 }
 
 // Unwrap gives the error underneath.

@@ -1,9 +1,9 @@
 package inspect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -33,17 +33,7 @@ func Failed(err error) Failure {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return Failure{Code: e.Code, Message: e.Message}
 	}
-	code := "INSPECT_UNKNOWN_ERR"
-	switch {
-	case diag.All(err) == nil:
-	case errors.Is(err, load.ErrNoModule):
-		code = "CONFIG_BAD_FILTER_ERR"
-	case errors.Is(err, fs.ErrNotExist):
-		code = "CONFIG_FILE_NOT_FOUND_ERR"
-	default:
-		code = "CONFIG_FILE_PARSING_ERR"
-	}
-	return Failure{Code: code, Message: err.Error()}
+	return Failure{Code: cmp.Or(diag.CodeOf(err), "INSPECT_UNKNOWN_ERR"), Message: err.Error()}
 }
 
 // Setting is a field of a build environment and its value: "push", true. A dot leads into an object.

@@ -29,6 +29,9 @@ func (l *loader) copy(d *Document) (*yaml.Node, *model.Config) {
 func (l *loader) overlay(d *Document, c *config.Config, tree *yaml.Node, active []string) (*yaml.Node, *model.Config, error) {
 	tree, errs := profile.Apply(d.Source, tree, d.Model.Profiles, active)
 	if len(errs) > 0 {
+		for _, e := range errs {
+			e.Code = diag.CodeApplyProfiles
+		}
 		return nil, nil, errs
 	}
 	var m model.Config

@@ -65,8 +65,8 @@ type Options struct {
 	ViewOnly bool
 }
 
-// ErrNoModule is below the error of a load whose Modules name no config.
-var ErrNoModule = errors.New("no such module")
+// ErrNotFetched is below the error of a Remote that may not fetch what is missing.
+var ErrNotFetched = errors.New("not fetched before")
 
 // Remote brings configs from elsewhere to this machine.
 type Remote interface {
@@ -98,7 +98,7 @@ func Load(ctx context.Context, o Options) ([]*config.Config, error) {
 		return nil, err
 	}
 	if len(configs) == 0 {
-		return nil, &diag.Error{Position: diag.Position{File: file}, Cause: fmt.Sprintf("no config is named %s", quoted(o.Modules)), Next: "modules found: " + quoted(l.modules()), Err: ErrNoModule}
+		return nil, &diag.Error{Position: diag.Position{File: file}, Cause: fmt.Sprintf("no config is named %s", quoted(o.Modules)), Next: "modules found: " + quoted(l.modules()), Code: diag.CodeBadFilter}
 	}
 	if err := l.unknownProfiles(); err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (l *loader) file(ctx context.Context, r request) ([]*config.Config, error) 
 			}
 		}
 		if name := d.Model.Metadata.Name; name != "" && seen[name] {
-			errs = append(errs, d.at(fmt.Sprintf("two configs of this file are named %q", name), "give each its own metadata.name", "metadata", "name"))
+			errs = append(errs, d.at(fmt.Sprintf("two configs of this file are named %q", name), "give each its own metadata.name", "metadata", "name").WithCode(diag.CodeDuplicateInFile))
 		} else {
 			seen[name] = true
 		}
@@ -193,7 +193,7 @@ func (l *loader) document(ctx context.Context, r request, d *Document, index int
 	name := d.Model.Metadata.Name
 	if name != "" {
 		if other, ok := l.named[name]; ok && other != r.file {
-			return nil, d.at(fmt.Sprintf("config name %q is used in %s too", name, l.shown(other)), "give each config its own metadata.name", "metadata", "name")
+			return nil, d.at(fmt.Sprintf("config name %q is used in %s too", name, l.shown(other)), "give each config its own metadata.name", "metadata", "name").WithCode(diag.CodeDuplicateElsewhere)
 		}
 		l.named[name] = r.file
 	}
@@ -230,7 +230,7 @@ func (l *loader) visited(key string, d *Document, c *config.Config) (bool, error
 	before, found := l.applied[key]
 	l.applied[key] = with
 	if found && before != with {
-		return true, d.at(fmt.Sprintf("this config is required twice with different profiles: %s and %s", quoted(strings.Split(before, ",")), quoted(profiles)), "activate the same profiles in every activeProfiles that names it", "metadata", "name")
+		return true, d.at(fmt.Sprintf("this config is required twice with different profiles: %s and %s", quoted(strings.Split(before, ",")), quoted(profiles)), "activate the same profiles in every activeProfiles that names it", "metadata", "name").WithCode(diag.CodeConflictingProfiles)
 	}
 	if at := slices.IndexFunc(l.visiting, func(v visit) bool { return v.key == key }); at >= 0 {
 		var names []string
@@ -258,7 +258,7 @@ func (l *loader) prepare(r request, d *Document, index int) (*config.Config, err
 		}
 		e := d.at(err.Error(), "mend the condition, or turn it off with --profile-auto-activation=false", path...)
 		e.Err = err
-		return nil, e
+		return nil, e.WithCode(diag.CodeApplyProfiles)
 	}
 	c := &config.Config{
 		File: r.file, Dir: l.base(r), Index: index, Name: d.Model.Metadata.Name,
@@ -291,7 +291,7 @@ func (l *loader) sameContext(d *Document, m *model.Config, byContext []string) e
 		return err
 	}
 	return d.at(fmt.Sprintf("profiles %s are active because of the kube context %q, but the config deploys to %q", quoted(byContext), current, wanted),
-		"change the profile's activation or deploy.kubeContext, or name the context with --kube-context", "deploy", "kubeContext")
+		"change the profile's activation or deploy.kubeContext, or name the context with --kube-context", "deploy", "kubeContext").WithCode(diag.CodeApplyProfiles)
 }
 
 func (l *loader) kubeContext() (string, error) {
@@ -329,7 +329,7 @@ func (l *loader) unknownProfiles() error {
 	if next == "" {
 		next = "profiles found: " + quoted(l.profiles)
 	}
-	return &diag.Error{Cause: fmt.Sprintf("no config has a profile %s", quoted(unknown)), Next: next}
+	return &diag.Error{Cause: fmt.Sprintf("no config has a profile %s", quoted(unknown)), Next: next, Code: diag.CodeProfilesNotFound}
 }
 
 func (l *loader) modules() []string {

@@ -75,11 +75,11 @@ func (l *loader) text(ctx context.Context, file string) (text []byte, name strin
 		}
 	}
 	if err != nil {
-		cause, next := "cannot be read: "+reason(err), ""
+		cause, next, code := "cannot be read: "+reason(err), "", ""
 		if errors.Is(err, fs.ErrNotExist) {
-			cause, next = "there is no such configuration file", "name it with -f, or go to the folder it is in"
+			cause, next, code = "there is no such configuration file", "name it with -f, or go to the folder it is in", diag.CodeFileNotFound
 		}
-		err = &diag.Error{Position: diag.Position{File: l.shown(file)}, Cause: cause, Next: next, Err: err}
+		err = &diag.Error{Position: diag.Position{File: l.shown(file)}, Cause: cause, Next: next, Code: code, Err: err}
 	}
 	return text, file, err
 }

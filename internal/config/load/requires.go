@@ -91,11 +91,12 @@ func activated(dep model.Dependency, active []string) []string {
 
 // locate finds the file that a requirement means, fetching it where it is remote.
 func (l *loader) locate(ctx context.Context, next *request, c *config.Config, dep model.Dependency, index int) error {
-	fail := func(err error, hint string) error {
+	fail := func(err error, hint, code string) error {
 		e := c.Error(fmt.Sprintf("requires[%d]: %v", index, err), hint, "requires", index)
 		e.Err = err
-		return e
+		return e.WithCode(code)
 	}
+	missing := "paths are relative to the file that requires them"
 	switch s := dep.Source.(type) {
 	case nil:
 		return nil
@@ -104,8 +105,13 @@ func (l *loader) locate(ctx context.Context, next *request, c *config.Config, de
 	default:
 		got, path := l.fetch(ctx, s)
 		if got.err != nil {
-			return fail(got.err, "check the address and that you may read it")
+			code := ""
+			if errors.Is(got.err, ErrNotFetched) {
+				code = diag.CodeCacheNotFound
+			}
+			return fail(got.err, "check the address and that you may read it", code)
 		}
+		missing = "check its path: it is relative to the top of what was fetched"
 		next.file, next.remote, next.commit = filepath.Join(got.dir, path), true, got.commit
 	}
 	if isURL(next.file) {
@@ -114,9 +120,9 @@ func (l *loader) locate(ctx context.Context, next *request, c *config.Config, de
 	info, err := os.Stat(next.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fail(fmt.Errorf("%s does not exist", l.shown(next.file)), "paths are relative to the file that requires them")
+		return fail(fmt.Errorf("%s does not exist", l.shown(next.file)), missing, diag.CodeDependencyNotFound)
 	case err != nil:
-		return fail(err, "")
+		return fail(err, "", "")
 	case info.IsDir():
 		next.file = filepath.Join(next.file, "skaffold.yaml")
 	}

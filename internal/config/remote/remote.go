@@ -79,7 +79,7 @@ func (f *Fetcher) place(address ...string) (dir string, exists bool, err error) 
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", false, err
 	case f.Policy == Never:
-		return "", false, fmt.Errorf("%s was not fetched before, and --sync-remote-cache=never forbids it now", address[0])
+		return "", false, fmt.Errorf("%s was %w, and --sync-remote-cache=never forbids it now", address[0], load.ErrNotFetched)
 	}
 	return dir, false, nil
 }
