@@ -13,8 +13,12 @@ import (
 	"github.com/davit-dev/davit/internal/plan"
 )
 
+// defaultOutput is the template that prints Skaffold's build output files.
+const defaultOutput = "{{json .}}"
+
 type buildOptions struct {
 	common     *common
+	report     reportFlags
 	config     configFlags
 	build      buildFlags
 	quiet      bool
@@ -37,19 +41,24 @@ func newBuild(w World, c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBuild(cmd.Context(), w, o) },
 	}
 	o.config.addTo(cmd.Flags())
+	o.report.addTo(cmd.Flags(), true)
 	o.build.addTo(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print the built images only, see --output")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "{{json .}}", "Go template for --quiet and --file-output, over .Builds with .ImageName and .Tag")
+	cmd.Flags().StringVarP(&o.output, "output", "o", defaultOutput, "Go template for --quiet and --file-output, over .Builds with .ImageName and .Tag; without --quiet, json is a line of JSON for every event")
 	cmd.Flags().StringVar(&o.fileOutput, "file-output", "", "write the built images to this file as well")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be built and why, and build nothing")
 	return cmd
 }
 
-func runBuild(ctx context.Context, w World, o *buildOptions) error {
-	sink, err := o.common.lines(w, o.quiet)
+func runBuild(ctx context.Context, w World, o *buildOptions) (err error) {
+	if !o.quiet && isEvents(o.output) {
+		o.report.output, o.output = o.output, defaultOutput
+	}
+	sink, err := o.report.open(w, o.common, o.quiet)
 	if err != nil {
 		return err
 	}
+	defer func() { sink.Close(err) }()
 	format, err := template.New("output").Funcs(template.FuncMap{"json": toJSON}).Parse(o.output)
 	if err != nil {
 		return usageError{fmt.Errorf("--output is no Go template: %w", err)}

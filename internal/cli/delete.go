@@ -8,6 +8,7 @@ import (
 
 type deleteOptions struct {
 	common *common
+	report reportFlags
 	config configFlags
 }
 
@@ -22,14 +23,16 @@ func newDelete(w World, c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDelete(cmd.Context(), w, o) },
 	}
 	o.config.addTo(cmd.Flags())
+	o.report.addTo(cmd.Flags(), false)
 	return cmd
 }
 
-func runDelete(ctx context.Context, w World, o *deleteOptions) error {
-	sink, err := o.common.lines(w, false)
+func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
+	sink, err := o.report.open(w, o.common, false)
 	if err != nil {
 		return err
 	}
+	defer func() { sink.Close(err) }()
 	options, err := options("delete", &o.config, nil, nil)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 type deployOptions struct {
 	common *common
+	report reportFlags
 	config configFlags
 	images imageFlags
 	deploy deployFlags
@@ -28,17 +29,19 @@ func newDeploy(w World, c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDeploy(cmd.Context(), w, o) },
 	}
 	o.config.addTo(cmd.Flags())
+	o.report.addTo(cmd.Flags(), false)
 	o.images.addTo(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	without(cmd.Flags(), "skip-render")
 	return cmd
 }
 
-func runDeploy(ctx context.Context, w World, o *deployOptions) error {
-	sink, err := o.common.lines(w, false)
+func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
+	sink, err := o.report.open(w, o.common, false)
 	if err != nil {
 		return err
 	}
+	defer func() { sink.Close(err) }()
 	options, err := options("deploy", &o.config, nil, &o.deploy)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,42 +91,24 @@ func (r *reportFlags) muted() ([]event.Stage, error) {
 
 // json says whether events go to standard output. For a command whose --output is something else, output says what that is.
 func (r *reportFlags) json() (bool, error) {
-	switch r.output {
-	case "", "text":
+	switch {
+	case r.output == "", r.output == "text":
 		return false, nil
-	case "json", "jsonl":
+	case isEvents(r.output):
 		return true, nil
 	}
 	return false, usageError{fmt.Errorf("--output %q is not known: use text or json", r.output)}
 }
 
-// run does some work with a report of it. stdoutIsTaken says that standard output belongs to the result, so that the report goes to standard
-// error.
-func (r *reportFlags) run(w World, c *common, stdoutIsTaken bool, work func(event.Sink) error) (err error) {
-	shown, err := r.report(w, c, stdoutIsTaken)
-	if err != nil {
-		return err
-	}
-	defer func() { shown.Close(err) }()
-	if len(r.noServer) > 0 {
-		shown.Emit(event.Warning{Message: strings.Join(r.noServer, ", ") + ": davit serves no API; --event-log-file and --output json tell the same"})
-	}
-	return work(shown)
-}
+// isEvents says whether --output asks for events.
+func isEvents(output string) bool { return output == "json" || output == "jsonl" }
 
-func (r *reportFlags) report(w World, c *common, stdoutIsTaken bool) (report.Report, error) {
-	level, levelErr := report.ParseLevel(c.verbosity)
-	if levelErr != nil {
-		levelErr = usageError{levelErr}
-	}
-	mute, muteErr := r.muted()
-	json, outputErr := r.json()
-	if err := errors.Join(levelErr, muteErr, outputErr); err != nil {
+// open starts the report of a command, to be closed with what the command returns. stdoutIsTaken says that standard output belongs to the
+// result, so that the report goes to standard error.
+func (r *reportFlags) open(w World, c *common, stdoutIsTaken bool) (report.Report, error) {
+	o, err := r.options(w, c)
+	if err != nil {
 		return nil, err
-	}
-	o := report.Options{
-		Out: w.Stdout, Err: w.Stderr, JSON: json, Level: level, Timestamps: r.timestamps, Now: w.Now,
-		Mute: mute, LogDir: cmp.Or(w.cacheDir("logs"), filepath.Join(os.TempDir(), "davit")),
 	}
 	if stdoutIsTaken {
 		o.Out = w.Stderr
@@ -140,7 +121,25 @@ func (r *reportFlags) report(w World, c *common, stdoutIsTaken bool) (report.Rep
 		}
 		o.Events = file
 	}
-	return report.New(o), nil
+	shown := report.New(o)
+	if len(r.noServer) > 0 {
+		shown.Emit(event.Warning{Message: strings.Join(r.noServer, ", ") + ": davit serves no API; --event-log-file and --output json tell the same"})
+	}
+	return shown, nil
+}
+
+func (r *reportFlags) options(w World, c *common) (report.Options, error) {
+	o := report.Options{Out: w.Stdout, Err: w.Stderr, Timestamps: r.timestamps, Now: w.Now,
+		LogDir: cmp.Or(w.cacheDir("logs"), filepath.Join(os.TempDir(), "davit"))}
+	var err error
+	if o.Level, err = report.ParseLevel(c.verbosity); err != nil {
+		return o, usageError{err}
+	}
+	if o.Mute, err = r.muted(); err != nil {
+		return o, err
+	}
+	o.JSON, err = r.json()
+	return o, err
 }
 
 // dress decides about colours and about redrawing, by what Out is and by the customs of terminals: NO_COLOR (no-color.org) and TERM=dumb.

@@ -11,6 +11,7 @@ import (
 
 type runOptions struct {
 	common *common
+	report reportFlags
 	config configFlags
 	build  buildFlags
 	deploy deployFlags
@@ -39,6 +40,7 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 		},
 	}
 	o.config.addTo(cmd.Flags())
+	o.report.addTo(cmd.Flags(), false)
 	o.build.addTo(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
@@ -46,11 +48,12 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	return cmd
 }
 
-func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) error {
-	sink, err := o.common.lines(w, false)
+func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err error) {
+	sink, err := o.report.open(w, o.common, false)
 	if err != nil {
 		return err
 	}
+	defer func() { sink.Close(err) }()
 	options, err := options("run", &o.config, &o.build, &o.deploy)
 	if err != nil {
 		return err
