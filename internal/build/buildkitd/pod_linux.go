@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -88,7 +89,7 @@ func (p podFlags) serve(ctx context.Context) error {
 	if err := os.MkdirAll(p.root, 0o700); err != nil {
 		return err
 	}
-	o := Options{Dir: p.root, noProcessSandbox: p.noProcessSandbox, gc: settings.Workers.OCI.GCConfig}
+	o := Options{Dir: p.root, Version: libraryVersion(), noProcessSandbox: p.noProcessSandbox, gc: settings.Workers.OCI.GCConfig}
 	controller, err := newController(ctx, p.root, o, registries.hosts)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", p.root, err)
@@ -144,4 +145,18 @@ func (p podFlags) dialStdio(in io.Reader, out io.Writer) error {
 		end(err)
 	}()
 	return errors.Join(<-ended, conn.Close())
+}
+
+// libraryVersion is that of the BuildKit that this program is made of.
+func libraryVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+	for _, m := range info.Deps {
+		if m.Path == "github.com/moby/buildkit" {
+			return m.Version
+		}
+	}
+	return ""
 }

@@ -1,0 +1,479 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davit-dev/davit/internal/build/buildkit"
+	"github.com/davit-dev/davit/internal/build/carried"
+	"github.com/davit-dev/davit/internal/build/pool"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/kube"
+)
+
+// The names of the builders that have no address.
+const (
+	engineName  = "docker"
+	carriedName = "davit"
+)
+
+// builderAnswers bounds how long one builder may take to say what it is.
+const builderAnswers = 15 * time.Second
+
+type builderOptions struct {
+	world  World
+	common *common
+	config configFlags
+	output string
+}
+
+func newBuilder(w World, c *common) *cobra.Command {
+	o := &builderOptions{world: w, common: c}
+	cmd := &cobra.Command{
+		Use:   "builder",
+		Short: "Look after the places where images are built",
+		Long: `Look after the places where images are built. A builder is named by its address, as --builder and DAVIT_BUILDER take it
+(kubernetes://NAMESPACE for a pool in the cluster, unix:///run/buildkit/buildkitd.sock and the like for a buildkitd), or
+it is "docker", the Docker Engine, or "davit", the BuildKit inside davit.`,
+		Example: `  davit builder ls
+  davit builder inspect kubernetes://builders
+  davit builder prune davit --keep-storage 5GB --older-than 48h --dry-run
+  davit builder rm kubernetes://builders`,
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&o.config.kubeContext, "kube-context", "", "the kubeconfig's context to use")
+	f.StringVar(&o.config.kubeconfig, "kubeconfig", "", "the kubeconfig file")
+	f.StringVarP(&o.config.namespace, "namespace", "n", "", "namespace of pools whose address names none; for ls, the only one to look in")
+	cmd.AddCommand(o.list(), o.inspect(), o.prune(), o.remove())
+	return cmd
+}
+
+func (o *builderOptions) outputFlag(f *pflag.FlagSet) {
+	f.StringVarP(&o.output, "output", "o", "text", "form of the answer: text or json")
+}
+
+func (o *builderOptions) check() error {
+	if o.output != "text" && o.output != "json" {
+		return usageError{fmt.Errorf("--output %s: want text or json", o.output)}
+	}
+	return nil
+}
+
+func (o *builderOptions) list() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "List the builders that there are, and what they say of themselves", Args: noArgs,
+		Example: `  davit builder ls
+  davit builder ls -n builders
+  davit builder ls -o json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return o.runList(cmd.Context())
+		},
+	}
+	o.outputFlag(cmd.Flags())
+	return cmd
+}
+
+func (o *builderOptions) inspect() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "inspect [BUILDER]", Short: "Show workers, cache and clean-up rules of a builder", Args: atMostOne,
+		Long: "Show workers, cache and clean-up rules of a builder: of the one that would build now, if none is named.",
+		Example: `  davit builder inspect
+  davit builder inspect docker
+  davit builder inspect kubernetes://builders -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return o.runInspect(cmd.Context(), args)
+		},
+	}
+	o.outputFlag(cmd.Flags())
+	return cmd
+}
+
+func (o *builderOptions) prune() *cobra.Command {
+	var keep string
+	var p buildkit.PruneOptions
+	cmd := &cobra.Command{
+		Use: "prune [BUILDER]", Short: "Free build cache of a builder", Args: atMostOne,
+		Long: "Free build cache of a builder: of the one that would build now, if none is named. What a build is using stays.",
+		Example: `  davit builder prune
+  davit builder prune davit --keep-storage 5GB --older-than 48h
+  davit builder prune kubernetes://builders --all --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if keep != "" {
+				if p.Keep, err = units.FromHumanSize(keep); err != nil {
+					return usageError{fmt.Errorf("--keep-storage %s: want a size such as 5GB", keep)}
+				}
+			}
+			return o.runPrune(cmd.Context(), args, p)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&keep, "keep-storage", "", "how much cache may stay, such as 5GB; the least recently used goes first")
+	f.DurationVar(&p.OlderThan, "older-than", 0, "only cache that was not used for so long, such as 48h")
+	f.BoolVarP(&p.All, "all", "a", false, "what BuildKit keeps for itself too, such as pulled frontends")
+	f.BoolVar(&p.DryRun, "dry-run", false, "say what would be freed, and free nothing")
+	o.outputFlag(f)
+	return cmd
+}
+
+func (o *builderOptions) remove() *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use: "rm BUILDER", Short: "Remove a pool from the cluster, or stop the BuildKit inside davit", Args: exactArgs(1),
+		Long: `Remove a pool from the cluster, with its caches, or stop the BuildKit inside davit, whose cache stays. Cache that a pool has
+left in registries stays.`,
+		Example: `  davit builder rm kubernetes://builders
+  davit builder rm davit`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.runRemove(cmd.Context(), args[0], force) },
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "stop the BuildKit inside davit even while somebody builds with it")
+	return cmd
+}
+
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usageError{fmt.Errorf("%s: got %d arguments", cmd.UseLine(), len(args))}
+	}
+	return nil
+}
+
+// builderPlace is a place where images are built: one BuildKit, or the replicas of a pool.
+type builderPlace struct {
+	Name    string          `json:"name"`
+	Kind    string          `json:"kind"`
+	Current bool            `json:"current"` // builds go there now
+	State   string          `json:"state"`
+	About   string          `json:"about,omitempty"`
+	Error   string          `json:"error,omitempty"`
+	Members []builderMember `json:"buildkits"`
+}
+
+// builderMember is one BuildKit of a place.
+type builderMember struct {
+	Name  string `json:"name,omitempty"` // of a pool's replica
+	Node  string `json:"node,omitempty"`
+	Error string `json:"error,omitempty"`
+	*buildkit.State
+
+	builder *buildkit.Builder // nil when it cannot be reached
+}
+
+// sink tells of warnings on standard error: standard output is the answer's.
+func (o *builderOptions) sink() (event.Sink, error) { return o.common.lines(o.world, true) }
+
+func (o *builderOptions) machine() buildkit.Machine {
+	return buildkit.Machine{Getenv: o.world.Getenv, Home: o.world.Home, GOOS: runtime.GOOS, Carried: carriedOptions(o.world)}
+}
+
+func (o *builderOptions) buildKit(where buildkit.Where) *buildkit.Builder {
+	return buildkit.New(where, buildkit.Options{
+		Getenv: o.world.Getenv, DockerConfig: buildkit.DockerConfigDir(o.world.Getenv, o.world.Home), Carried: carriedOptions(o.world),
+	})
+}
+
+// current is the name of the builder that builds now, as far as the environment says.
+func (o *builderOptions) current(ctx context.Context) (string, error) {
+	if named := cmp.Or(o.world.Getenv("DAVIT_BUILDER"), o.world.Getenv("BUILDKIT_HOST")); named != "" {
+		return named, nil
+	}
+	facts, err := buildkit.Look(ctx, o.machine())
+	if err != nil {
+		return "", err
+	}
+	where, err := buildkit.Choose(facts)
+	if err != nil {
+		return "", err
+	}
+	if where.Kind == buildkit.Engine {
+		return engineName, nil
+	}
+	return carriedName, nil
+}
+
+// find is the place of a name; the one that builds now when there is none.
+func (o *builderOptions) find(ctx context.Context, args []string, sink event.Sink) (*builderPlace, error) {
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	if name == "" {
+		var err error
+		if name, err = o.current(ctx); err != nil {
+			return nil, err
+		}
+	}
+	m := o.machine()
+	switch {
+	case pool.Is(name):
+		p, err := o.pool(ctx, name, sink)
+		if err != nil {
+			return nil, err
+		}
+		return o.poolPlace(p), nil
+	case name == carriedName:
+		return o.carriedPlace(ctx)
+	case name == engineName:
+		m.BuildkitHost = ""
+		m.Getenv = hiding(m.Getenv, "BUILDKIT_HOST")
+	default:
+		m.BuildkitHost = name
+	}
+	facts, err := buildkit.Look(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if name == engineName {
+		return o.enginePlace(facts), nil
+	}
+	where, err := buildkit.Choose(facts)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%w; or name one of those that davit builder ls shows", err)}
+	}
+	return o.daemonPlace(where), nil
+}
+
+// hiding hides a variable of the environment.
+func hiding(getenv func(string) string, hidden string) func(string) string {
+	return func(name string) string {
+		if name == hidden {
+			return ""
+		}
+		return getenv(name)
+	}
+}
+
+func (o *builderOptions) enginePlace(facts buildkit.Facts) *builderPlace {
+	p := &builderPlace{Name: engineName, Kind: "docker-engine", State: "running", About: facts.Docker.Host}
+	if facts.DockerError != nil {
+		p.State, p.Error = "unreachable", facts.DockerError.Error()
+		return p
+	}
+	p.Members = []builderMember{{builder: o.buildKit(buildkit.Where{Kind: buildkit.Engine, Docker: facts.Docker})}}
+	return p
+}
+
+func (o *builderOptions) daemonPlace(where buildkit.Where) *builderPlace {
+	return &builderPlace{Name: where.Address, Kind: "buildkitd", State: "running", Members: []builderMember{{builder: o.buildKit(where)}}}
+}
+
+func (o *builderOptions) carriedPlace(ctx context.Context) (*builderPlace, error) {
+	own := carriedOptions(o.world)
+	p := &builderPlace{Name: carriedName, Kind: "davit", State: "stopped", About: own.Dir}
+	if err := carried.Possible(own); err != nil {
+		p.State, p.Error = "not possible here", err.Error()
+		return p, nil
+	}
+	_, running, err := carried.Running(ctx, own)
+	if running {
+		p.State = "running"
+	}
+	p.Members = []builderMember{{builder: o.buildKit(buildkit.Where{Kind: buildkit.Carried})}}
+	return p, err
+}
+
+func (o *builderOptions) pool(ctx context.Context, address string, sink event.Sink) (pool.Pool, error) {
+	options, err := pool.Parse(address)
+	if err != nil {
+		return pool.Pool{}, usageError{err}
+	}
+	client, err := kube.Connect(o.config.kubeOptions(o.world, sink))
+	if err != nil {
+		return pool.Pool{}, err
+	}
+	return pool.Find(ctx, client, options)
+}
+
+func (o *builderOptions) poolPlace(p pool.Pool) *builderPlace {
+	place := &builderPlace{Name: p.String(), Kind: "pool", About: p.Describe()}
+	ready := 0
+	for _, pod := range p.Pods {
+		m := builderMember{Name: pod.Name, Node: pod.Spec.NodeName}
+		if pool.Ready(pod) {
+			ready++
+			m.builder = o.buildKit(p.Where(pod))
+		} else {
+			m.Error = "not ready"
+		}
+		place.Members = append(place.Members, m)
+	}
+	place.State = fmt.Sprintf("%d/%d ready", ready, p.Replicas)
+	return place
+}
+
+// places are all builders that can be found.
+func (o *builderOptions) places(ctx context.Context, sink event.Sink) ([]*builderPlace, error) {
+	m := o.machine()
+	m.Getenv = hiding(m.Getenv, "BUILDKIT_HOST")
+	facts, err := buildkit.Look(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	all := []*builderPlace{o.enginePlace(facts)}
+	own, err := o.carriedPlace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, own)
+	for _, variable := range []string{"BUILDKIT_HOST", "DAVIT_BUILDER"} {
+		named := o.world.Getenv(variable)
+		if named == "" || named == engineName || named == carriedName || pool.Is(named) {
+			continue
+		}
+		where, err := buildkit.Choose(buildkit.Facts{BuildkitHost: named, TLSDir: o.world.Getenv("DAVIT_BUILDKIT_TLS_DIR")})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", variable, err)
+		}
+		all = append(all, o.daemonPlace(where))
+	}
+	return append(all, o.pools(ctx, sink)...), nil
+}
+
+// pools are those of the cluster, if there is one: the list is of use without.
+func (o *builderOptions) pools(ctx context.Context, sink event.Sink) []*builderPlace {
+	client, err := kube.Connect(o.config.kubeOptions(o.world, sink))
+	if _, none := errors.AsType[*kube.NoKubeconfigError](err); none {
+		return nil
+	}
+	var found []pool.Pool
+	if err == nil {
+		found, err = pool.List(ctx, client, o.config.namespace)
+	}
+	if err != nil {
+		sink.Emit(event.Warning{Message: "pools in the cluster are not listed: " + err.Error()})
+	}
+	var all []*builderPlace
+	for _, p := range found {
+		all = append(all, o.poolPlace(p))
+	}
+	return all
+}
+
+// ask lets each BuildKit of the places say what it is, side by side. One that is stopped is not started for it.
+func ask(ctx context.Context, places []*builderPlace) {
+	ctx, cancel := context.WithTimeoutCause(ctx, builderAnswers, fmt.Errorf("no answer within %s", builderAnswers))
+	defer cancel()
+	var group errgroup.Group
+	for _, p := range places {
+		for i := range p.Members {
+			m := &p.Members[i]
+			if m.builder == nil {
+				continue
+			}
+			group.Go(func() error {
+				state, err := m.builder.Inspect(ctx)
+				if err != nil {
+					m.Error = cmp.Or(context.Cause(ctx), err).Error()
+					return nil
+				}
+				m.State = &state
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+	for _, p := range places {
+		if len(p.Members) == 1 && p.Kind != "pool" && p.Members[0].Error != "" {
+			p.State, p.Error = "unreachable", p.Members[0].Error
+		}
+	}
+}
+
+func (o *builderOptions) runRemove(ctx context.Context, name string, force bool) error {
+	sink, err := o.common.lines(o.world, false)
+	if err != nil {
+		return err
+	}
+	switch {
+	case pool.Is(name):
+		p, err := o.pool(ctx, name, sink)
+		if err != nil {
+			return err
+		}
+		return p.Remove(ctx, sink)
+	case name == carriedName:
+		stopped, err := carried.Stop(ctx, carriedOptions(o.world), force)
+		if err != nil {
+			return err
+		}
+		said := "The BuildKit inside davit is stopped; its cache stays"
+		if !stopped {
+			said = "The BuildKit inside davit does not run"
+		}
+		sink.Emit(event.Note{Message: said})
+		return nil
+	}
+	return usageError{fmt.Errorf("%s is not davit's to remove: only pools (kubernetes://NAMESPACE) and %s are", name, carriedName)}
+}
+
+func (o *builderOptions) runPrune(ctx context.Context, args []string, p buildkit.PruneOptions) error {
+	sink, err := o.sink()
+	if err != nil {
+		return err
+	}
+	place, err := o.find(ctx, args, sink)
+	if err != nil {
+		return err
+	}
+	if place.Error != "" {
+		return fmt.Errorf("%s: %s", place.Name, place.Error)
+	}
+	type freed struct {
+		Builder string `json:"builder"`
+		Replica string `json:"replica,omitempty"`
+		DryRun  bool   `json:"dryRun"`
+		buildkit.Usage
+	}
+	all := []freed{}
+	var errs []error
+	for _, m := range place.Members {
+		if m.builder == nil {
+			sink.Emit(event.Warning{Message: m.Name + " is not ready: its cache stays"})
+			continue
+		}
+		usage, err := m.builder.Prune(ctx, p, o.world.Now())
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", strings.TrimSpace(place.Name+" "+m.Name), err))
+			continue
+		}
+		all = append(all, freed{place.Name, m.Name, p.DryRun, usage})
+	}
+	if o.output == "json" {
+		return errors.Join(append(errs, json.NewEncoder(o.world.Stdout).Encode(all))...)
+	}
+	for _, f := range all {
+		verb := "freed"
+		if f.DryRun {
+			verb = "would free about"
+		}
+		fmt.Fprintf(o.world.Stdout, "%s: %s %s in %s\n", strings.TrimSpace(f.Builder+" "+f.Replica), verb, size(f.Bytes), records(f.Records))
+	}
+	return errors.Join(errs...)
+}
+
+func size(bytes int64) string { return units.HumanSize(float64(bytes)) }
+
+func records(n int) string {
+	if n == 1 {
+		return "1 record"
+	}
+	return fmt.Sprintf("%d records", n)
+}
