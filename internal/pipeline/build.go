@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/custom"
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/hook"
@@ -19,10 +20,12 @@ import (
 
 // Image is a built artifact.
 type Image struct {
-	Name   string // as in the config
-	Ref    string // name:tag@digest; name:tag when it was loaded into a Docker Engine only
-	Digest string // "sha256:..." of the manifest or index; of the image itself when it was only loaded
-	Index  bool   // it may hold images of several platforms
+	Name   string   // as in the config
+	Ref    string   // name:tag@digest; name:tag when it was loaded into a Docker Engine only
+	Digest string   // "sha256:..." of the manifest or index; of the image itself when it was only loaded
+	Index  bool     // it may hold images of several platforms
+	Local  bool     // the Docker Engine has it, and no registry
+	Loaded []string // digests under which nodes may know an image that is Local
 }
 
 // Build builds what is not up to date, side by side along what requires what. What was built before another artifact failed stays built and
@@ -67,7 +70,7 @@ func (p *Pipeline) retag(ctx context.Context, artifacts ...plan.Artifact) {
 
 func (p *Pipeline) image(a plan.Artifact, digest string) Image {
 	if !a.Push {
-		return Image{Name: a.Image, Ref: a.Ref.String(), Digest: digest}
+		return Image{Name: a.Image, Ref: a.Ref.String(), Digest: digest, Local: true}
 	}
 	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest, Index: len(a.Platforms) > 1 || len(a.Attest) > 0}
 }
@@ -79,11 +82,6 @@ type builds struct {
 	done  map[string]*outcome
 	// around runs the hooks before all builds of a config, once, when the first of them has to be built.
 	around map[*plan.Around]*around
-
-	once    sync.Once
-	builder build.Builder
-	where   string
-	lookErr error
 }
 
 // around says how far hooks around builds have come.
@@ -221,12 +219,12 @@ func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string
 
 // make runs the hooks and the builder, and remembers what came of it.
 func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]string) (Image, error) {
-	r.once.Do(func() { r.builder, r.where, r.lookErr = r.Builder(ctx) })
-	if r.lookErr != nil {
-		return Image{}, r.lookErr
+	builder, where, err := r.Builder(ctx, a)
+	if err != nil {
+		return Image{}, err
 	}
 	began := r.Now()
-	r.Sink.Emit(event.ArtifactStarted{Image: a.Image, Where: r.where})
+	r.Sink.Emit(event.ArtifactStarted{Image: a.Image, Where: where})
 	if err := r.around[a.Around].before(); err != nil {
 		return Image{}, err
 	}
@@ -238,7 +236,7 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	if err != nil {
 		return Image{}, err
 	}
-	result, err := r.builder.Build(ctx, request(a, m.Key(), refs), r.Sink)
+	result, err := builder.Build(ctx, r.request(a, m.Key(), refs), r.Sink)
 	if err != nil {
 		return Image{}, err
 	}
@@ -267,14 +265,21 @@ func (r *builds) settle(ctx context.Context, a plan.Artifact, refs map[string]st
 	return inputs.Settle(a.Inputs, products), products, nil
 }
 
-func request(a plan.Artifact, key inputs.Key, refs map[string]string) build.Request {
+func (p *Pipeline) request(a plan.Artifact, key inputs.Key, refs map[string]string) build.Request {
 	r := build.Request{
 		Image: a.Image, Ref: a.Ref.String(), Key: string(key), Push: a.Push, Insecure: a.Insecure, Platforms: a.Platforms, Attest: a.Attest, Spec: a.Spec,
 	}
-	if docker, ok := a.Spec.(build.Docker); ok {
-		docker.BuildArgs = maps.Clone(docker.BuildArgs)
-		maps.Copy(docker.BuildArgs, a.Required(refs))
-		r.Spec = docker
+	switch spec := a.Spec.(type) {
+	case build.Docker:
+		spec.BuildArgs = maps.Clone(spec.BuildArgs)
+		maps.Copy(spec.BuildArgs, a.Required(refs))
+		r.Spec = spec
+	case build.Custom:
+		spec.Environ = custom.Environ(p.Environ, custom.Variables{
+			Name: a.Ref.Name, Tag: a.Ref.Tag, Push: a.Push, Context: a.Context, Platforms: a.Platforms, SkipTests: p.SkipTests,
+			Required: a.Required(refs), Docker: p.DockerEnviron,
+		})
+		r.Spec = spec
 	}
 	return r
 }

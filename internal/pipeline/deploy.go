@@ -107,7 +107,10 @@ func (p *Pipeline) expected(ctx context.Context, images []Image) ([]kube.Built, 
 		if i.Digest == "" {
 			continue // known by its tag only, which proves nothing
 		}
-		digests := []string{i.Digest}
+		digests := i.Loaded
+		if digests == nil {
+			digests = []string{i.Digest}
+		}
 		if i.Index {
 			var err error
 			if digests, err = p.Cache.Digests(ctx, i.Ref); err != nil {

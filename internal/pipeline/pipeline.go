@@ -10,11 +10,14 @@ import (
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/hook"
+	"github.com/davit-dev/davit/internal/image/load"
+	"github.com/davit-dev/davit/internal/imagetest"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/plan"
 )
 
-// Pipeline holds what stages work with. All fields are required but Kube, which deploying needs.
+// Pipeline holds what stages work with. Each stage says what it needs of it.
 type Pipeline struct {
 	Sink    event.Sink
 	Now     func() time.Time
@@ -26,9 +29,16 @@ type Pipeline struct {
 	Inputs        *inputs.Reader
 	PullingInputs *inputs.Reader // of artifacts whose base images are asked for anew
 	Cache         *cache.Cache
-	// Builder looks for where to build, at the first artifact that has to be built. where names it for people.
-	Builder func(ctx context.Context) (b build.Builder, where string, err error)
-	Kube    *kube.Client
+	// Builder gives what builds an artifact; it is asked for those only that have to be built. where names it for people.
+	Builder func(ctx context.Context, a plan.Artifact) (b build.Builder, where string, err error)
+	// Load brings images that are not pushed to where the cluster finds them.
+	Load func(ctx context.Context, images []load.Image) ([]load.Loaded, error)
+	// Test tests built images.
+	Test func(ctx context.Context, cases []imagetest.Case) error
+	Kube *kube.Client
+
+	SkipTests     bool     // as custom builds are told
+	DockerEnviron []string // "NAME=value", leads custom builds to the cluster's own Docker Engine; often none
 }
 
 // stage frames what work does with the events of a stage.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
@@ -95,6 +96,9 @@ func (p *Pipeline) plannedArtifacts(ctx context.Context, artifacts []plan.Artifa
 	}
 	return planned, nil
 }
+
+// Last is what is known on this machine of the last build of an artifact.
+func (p *Pipeline) Last(a plan.Artifact) (cache.Last, bool) { return p.Cache.Last(identity(a.Draft)) }
 
 // lookAt compares the objects of one deployment with the cluster. The second result is the values of Secrets, by object.
 func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins map[string]string) ([]plan.PlannedObject, map[string]any, error) {

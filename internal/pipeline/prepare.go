@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/local"
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/image"
@@ -50,6 +51,7 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 		return nil, err
 	}
 	p.announceTags(drafts, tagged)
+	p.warnOnce(drafts)
 	return artifacts, p.stage(event.StageCache, func() error {
 		refs := map[string]string{}
 		for n, level := range levels {
@@ -133,6 +135,12 @@ func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []
 // read reads what an artifact is made of.
 func (p *Pipeline) read(ctx context.Context, d plan.Draft, refs map[string]string) (inputs.Manifest, error) {
 	m, err := p.readSpec(ctx, d, refs)
+	if docker, ok := d.Spec.(build.Docker); ok && len(docker.CLIFlags) > 0 {
+		m.SetHidden("flags of docker build", strings.Join(docker.CLIFlags, "\x00"))
+	}
+	if d.Way != local.BuildKit {
+		m.Set("builder", fmt.Sprint(d.Way))
+	}
 	for _, a := range d.Attest {
 		m.Set("attestation "+a.Kind, fmt.Sprint(a.Attrs)) // fmt sorts maps
 	}
@@ -268,6 +276,17 @@ func (p *Pipeline) announceTags(drafts []plan.Draft, tagged []image.Reference) {
 	p.Sink.Emit(event.StageStarted{Stage: event.StageTags})
 	for i, d := range drafts {
 		p.Sink.Emit(event.TagMade{Image: d.Image, Ref: tagged[i].String()})
+	}
+}
+
+// warnOnce says what the drafts warn of, each text once.
+func (p *Pipeline) warnOnce(drafts []plan.Draft) {
+	said := map[string]bool{"": true}
+	for _, d := range drafts {
+		if !said[d.Warning] {
+			said[d.Warning] = true
+			p.warn("%s", d.Warning)
+		}
 	}
 }
 

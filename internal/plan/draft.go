@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/buildkit"
+	"github.com/davit-dev/davit/internal/build/local"
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/config/template"
@@ -19,22 +21,25 @@ import (
 
 // Options is what the command line says.
 type Options struct {
-	Images      []string          // parts of artifact names; empty: all
-	Tag         string            // for all images; empty: the config's policy
-	Tags        map[string]string // by image, as a saved plan gives them
-	Repo        image.DefaultRepo
-	Insecure    []string
-	Platforms   []string
-	Push        *bool // nil: as the config says
-	Namespace   string
-	Labels      map[string]string
-	Force       bool
-	StatusCheck *bool // nil: as the config says
-	Tolerate    bool
-	WorkDir     string // absolute: where davit was started; hooks run there
-	Mode        string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
-	Templates   *template.Expander
-	Attest      []build.Attestation // attached to what is pushed
+	Images       []string          // parts of artifact names; empty: all
+	Tag          string            // for all images; empty: the config's policy
+	Tags         map[string]string // by image, as a saved plan gives them
+	Repo         image.DefaultRepo
+	Insecure     []string
+	Platforms    PlatformFacts
+	Push         *bool  // nil: as the config says
+	LocalCluster bool   // images go there without a registry, when nothing else is said
+	Builder      string // address of where to build; empty: as the config says
+	Getenv       func(string) string
+	Namespace    string
+	Labels       map[string]string
+	Force        bool
+	StatusCheck  *bool // nil: as the config says
+	Tolerate     bool
+	WorkDir      string // absolute: where davit was started; hooks run there
+	Mode         string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
+	Templates    *template.Expander
+	Attest       []build.Attestation // attached to what is pushed
 }
 
 // Drafts makes the artifacts of all configs. Errors point into the config, all at once.
@@ -78,14 +83,19 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	d := Draft{
 		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: cmp.Or(o.Tag, o.Tags[a.Image]), Mode: o.Mode, Dir: c.Dir,
 		Written: Written{Context: a.Context}, Context: context, Attest: o.Attest,
-		Platforms: firstOf(o.Platforms, a.Platforms, c.Model.Build.Platforms),
-		Before:    hostHooks(c.Dir, a.Hooks.Before, o.WorkDir), After: hostHooks(c.Dir, a.Hooks.After, o.WorkDir),
+		Builder: cmp.Or(o.Builder, c.Annotations[BuilderAnnotation]),
+		Before:  hostHooks(c.Dir, a.Hooks.Before, o.WorkDir), After: hostHooks(c.Dir, a.Hooks.After, o.WorkDir),
 		Insecure: slices.Concat(o.Insecure, c.Model.Build.InsecureRegistries),
 	}
+	environment, ok := c.Model.Build.Environment.(*model.LocalBuild)
+	if !ok {
+		environment = &model.LocalBuild{} // the others are refused by Supported
+	}
+	d.Push = *cmp.Or(o.Push, environment.Push, new(!o.LocalCluster))
 	switch builder := a.Builder.(type) {
 	case *model.Docker:
 		d.Written.Dockerfile = builder.Dockerfile
-		d.Spec, err = dockerSpec(c, i, context, builder, o)
+		err = d.docker(c, i, builder, environment, o)
 	case *model.Custom:
 		d.Spec, d.Reads, err = custom(c, i, context, builder, o)
 	default:
@@ -95,13 +105,55 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	if err != nil {
 		return Draft{}, err
 	}
-	if local, ok := c.Model.Build.Environment.(*model.LocalBuild); ok {
-		d.Push = *cmp.Or(o.Push, local.Push, new(true))
+	if err := d.platforms(c, i, o); err != nil {
+		return Draft{}, err
 	}
 	for _, r := range a.Requires {
 		d.Requires = append(d.Requires, Requirement{r.Image, r.Alias})
 	}
 	return d, nil
+}
+
+// BuilderAnnotation names, among a config's metadata.annotations, the address of where its images are built.
+const BuilderAnnotation = "davit.dev/builder"
+
+// docker fills in what a Dockerfile is built of, and how. Flags of `docker build` that BuildKit's client knows are taken over into the specification.
+func (d *Draft) docker(c *config.Config, i int, m *model.Docker, environment *model.LocalBuild, o Options) error {
+	spec, err := dockerSpec(c, i, d.Context, m, o)
+	if err != nil {
+		return err
+	}
+	flags, unknown, err := buildkit.ParseFlags(m.CliFlags, o.WorkDir, o.Getenv)
+	if err != nil {
+		return c.Error(err.Error(), "see 'docker build --help'", "build", "artifacts", i, "docker", "cliFlags")
+	}
+	d.Way, d.WhyWay = local.Choose(local.Settings{
+		UseDockerCLI: environment.UseDockerCLI, UseBuildkit: environment.UseBuildkit, DockerBuildkit: o.Getenv("DOCKER_BUILDKIT"),
+		Flags: m.CliFlags, UnknownFlags: unknown, Squash: m.Squash,
+	})
+	if d.Way == local.BuildKit {
+		spec = flags.Apply(spec)
+		d.Platforms = flags.Platforms
+		d.Attest = append(d.Attest, flags.Attest...)
+	}
+	d.Spec = spec
+	return nil
+}
+
+// platforms decides for which platforms the image is made. Flags of `docker build` have the last word.
+func (d *Draft) platforms(c *config.Config, i int, o Options) error {
+	if len(d.Platforms) > 0 {
+		return nil
+	}
+	var err error
+	if d.Platforms, d.Warning, err = Platforms(c, i, o.Platforms); err != nil {
+		return err
+	}
+	if len(d.Platforms) > 1 && !d.Push {
+		return c.Error(fmt.Sprintf("%s is to be built for %s, and an image of several platforms can be in a registry only", d.Image, strings.Join(d.Platforms, ", ")),
+			"push it (--push, --default-repo), or name one platform with --platform", "build", "artifacts", i)
+	}
+	return nil
 }
 
 // custom gives the command of a custom build, and what it says that it reads.
@@ -170,13 +222,4 @@ func hostHooks(base string, hooks []model.HostHook, workDir string) []hook.Host 
 		out = append(out, hook.Host{Command: h.Command, OS: h.OS, Dir: dir})
 	}
 	return out
-}
-
-func firstOf(lists ...[]string) []string {
-	for _, l := range lists {
-		if len(l) > 0 {
-			return l
-		}
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/local"
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
@@ -31,11 +32,15 @@ type Draft struct {
 	Context   string // absolute: the folder that is built
 	Spec      build.Spec
 	Reads     inputs.Custom // what a custom build says that it reads
+	Way       local.Way     // how a Dockerfile is built
+	WhyWay    string        // why not with BuildKit
+	Builder   string        // address of where to build; empty: what the machine has
 	Platforms []string
 	Requires  []Requirement
 	Before    []hook.Host
 	After     []hook.Host
 	Around    *Around // nil: none
+	Warning   string  // about its platforms; may be empty
 	Push      bool
 	Attest    []build.Attestation
 	Insecure  []string

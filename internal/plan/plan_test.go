@@ -31,7 +31,7 @@ func configs(t *testing.T, text string) []*config.Config {
 }
 
 func options() Options {
-	return Options{Templates: template.New(template.Environment{Environ: []string{"VERSION=7"}})}
+	return Options{Getenv: func(string) string { return "" }, Templates: template.New(template.Environment{Environ: []string{"VERSION=7"}})}
 }
 
 const shop = `apiVersion: skaffold/v4beta14
@@ -93,9 +93,9 @@ func TestDraftErrorsPointIntoTheFile(t *testing.T) {
 }
 
 func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
-	cs := configs(t, shop+"test: [{image: base, custom: [{command: ./test.sh}]}]\nresourceSelector: {allow: [{groupKind: A.b}]}\n")
+	cs := configs(t, strings.Replace(shop, "rawYaml: ", "remoteManifests: [{manifest: x}], rawYaml: ", 1)+"test: [{image: base, custom: [{command: ./test.sh}]}]\nresourceSelector: {allow: [{groupKind: A.b}]}\n")
 	err := Supported(cs)
-	for _, want := range []string{"tests of images", "resource selectors", "skaffold.yaml:16:", "skaffold.yaml:17:"} {
+	for _, want := range []string{"remote manifests", "resource selectors", "skaffold.yaml:14:", "skaffold.yaml:17:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

@@ -28,7 +28,6 @@ func Supported(configs []*config.Config) error {
 			path []any
 		}{
 			{!local, "builds elsewhere than with BuildKit", []any{"build"}},
-			{len(m.Test) > 0, "tests of images", []any{"test"}},
 			{slices.ContainsFunc(m.Manifests.RawYAML, isURL), "manifests from URLs", []any{"manifests", "rawYaml"}},
 			{len(m.Manifests.RemoteManifests) > 0, "remote manifests", []any{"manifests", "remoteManifests"}},
 			{m.Manifests.Kustomize != nil, "kustomize", []any{"manifests", "kustomize"}},
@@ -48,11 +47,6 @@ func Supported(configs []*config.Config) error {
 		} {
 			if part.used {
 				errs = append(errs, c.Error("davit does not carry out "+part.what+" yet", "remove it or use a profile without it, or use skaffold for this config", part.path...))
-			}
-		}
-		for i, a := range m.Build.Artifacts {
-			if d, ok := a.Builder.(*model.Docker); ok && (len(d.CliFlags) > 0 || d.Squash) {
-				errs = append(errs, c.Error("davit builds through BuildKit's API, which has no cliFlags and no squash", "remove them", "build", "artifacts", i, "docker"))
 			}
 		}
 	}

@@ -16,6 +16,10 @@ const (
 	DockerCLI            // by the docker command
 )
 
+func (w Way) String() string {
+	return [...]string{BuildKit: "BuildKit", Classic: "the Docker Engine's own builder", DockerCLI: "the docker command"}[w]
+}
+
 // Settings are what the way depends on.
 type Settings struct {
 	UseDockerCLI   bool     // build.local.useDockerCLI
