@@ -10,6 +10,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/types"
+	"github.com/moby/moby/api/types/registry"
 )
 
 // Endpoint is the address of a Docker Engine.
@@ -113,4 +114,21 @@ func Credentials(configDir, ref string) (types.AuthConfig, error) {
 		return types.AuthConfig{}, fmt.Errorf("reading credentials for %s: %w", reference.Domain(named), err)
 	}
 	return auth, nil
+}
+
+// AllCredentials are the user's for all registries that the docker command's configuration in configDir names.
+func AllCredentials(configDir string) (map[string]registry.AuthConfig, error) {
+	file, err := config.Load(configDir)
+	if err != nil {
+		return nil, fmt.Errorf("reading registry credentials: %w", err)
+	}
+	all, err := file.GetAllCredentials()
+	if err != nil {
+		return nil, fmt.Errorf("reading registry credentials: %w", err)
+	}
+	out := make(map[string]registry.AuthConfig, len(all))
+	for name, auth := range all {
+		out[name] = credentials(auth)
+	}
+	return out, nil
 }
