@@ -18,7 +18,6 @@ import (
 
 	"github.com/joho/godotenv"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/davit-dev/davit/internal/build/buildkitd"
@@ -145,6 +144,9 @@ func run(ctx context.Context, w World, args []string) error {
 	if err != nil {
 		fmt.Fprintln(w.Stderr, paint(w.Terminal, "33", "warning:"), err)
 	}
+	if args, err = commandLine(w, args); err != nil {
+		return err
+	}
 	root := newRoot(w)
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
@@ -222,26 +224,6 @@ func suggest(cmd *cobra.Command, word string) string {
 		return fmt.Sprintf(": did you mean %q?", near[0])
 	}
 	return ""
-}
-
-// fromEnvironment sets flags that were not given from DAVIT_* or SKAFFOLD_* variables.
-func fromEnvironment(w World, flags *pflag.FlagSet) error {
-	var errs []error
-	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" {
-			return
-		}
-		name := strings.ReplaceAll(strings.ToUpper(f.Name), "-", "_")
-		for _, prefix := range []string{"DAVIT_", "SKAFFOLD_"} {
-			if value, set := w.LookupEnv(prefix + name); set {
-				if err := flags.Set(f.Name, value); err != nil {
-					errs = append(errs, usageError{fmt.Errorf("environment variable %s: %w", prefix+name, err)})
-				}
-				return
-			}
-		}
-	})
-	return errors.Join(errs...)
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
