@@ -97,7 +97,7 @@ func New(o Options) *Cache {
 	return &Cache{o: o, disk: disk{folder: o.Folder, sink: o.Sink, failed: new(sync.Once)}, registry: newRegistries(o)}
 }
 
-// Lookup answers queries, in their order. It writes nothing, and an error is only that of ctx.
+// Lookup answers queries, in their order. It changes no record, and an error is only that of ctx.
 func (c *Cache) Lookup(ctx context.Context, queries []Query) ([]Hit, error) {
 	refs := make([]string, 0, len(queries))
 	for _, q := range queries {
@@ -131,6 +131,7 @@ func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
 		hit, gone = c.lookupEngine(ctx, q, e)
 	}
 	if hit.Found {
+		c.disk.used(q.Key, q.identity(), c.o.Now())
 		return hit
 	}
 	if last, ok := c.disk.lastManifest(q.identity()); ok {

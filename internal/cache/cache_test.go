@@ -171,7 +171,7 @@ func TestNowhereToKeepAnything(t *testing.T) {
 	if hit := w.lookup(c, Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true}); hit.Found || len(w.warnings) > 0 {
 		t.Errorf("got %+v, warnings %q", hit, w.warnings)
 	}
-	if p, err := c.Prune(t.Context(), 0); err != nil || p.Entries != 0 {
+	if p, err := c.Prune(t.Context(), PruneOptions{}); err != nil || p.Entries != 0 {
 		t.Errorf("got %+v, %v", p, err)
 	}
 }
@@ -326,10 +326,22 @@ func TestListAndPrune(t *testing.T) {
 	files(t, folder, "keys/aa/y"+inputs.TempPattern+"2", now)
 	files(t, folder, "keys/aa/z"+damagedSuffix, now)
 	ancient := c.disk.entryFile(manifest("old").Key())
-	if err := os.Chtimes(ancient, now, now.Add(-90*24*time.Hour)); err != nil {
-		t.Fatal(err)
+	inUse := c.disk.entryFile(manifest("new").Key())
+	for _, file := range []string{ancient, inUse} {
+		if err := os.Chtimes(file, now, now.Add(-90*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if p, err := c.Prune(t.Context(), 30*24*time.Hour); err != nil || p.Entries != 3 || p.Bytes == 0 {
+	// What was found is in use.
+	if hit := w.lookup(New(Options{Folder: folder, Now: func() time.Time { return now }, Sink: w, Engine: engine{"new:v1": "sha256:id"}}),
+		Query{Image: "new", Key: manifest("new").Key(), Ref: "new:v1"}); !hit.Found {
+		t.Errorf("got %+v", hit)
+	}
+	month := PruneOptions{OlderThan: 30 * 24 * time.Hour}
+	if p, err := c.Prune(t.Context(), PruneOptions{OlderThan: month.OlderThan, DryRun: true}); err != nil || p.Entries != 3 {
+		t.Errorf("only looking: %+v, %v", p, err)
+	}
+	if p, err := c.Prune(t.Context(), month); err != nil || p.Entries != 3 || p.Bytes == 0 {
 		t.Errorf("got %+v, %v", p, err)
 	}
 	if list, _ := c.List(t.Context()); len(list) != 1 || list[0].Image != "new" {

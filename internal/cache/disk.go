@@ -118,6 +118,21 @@ func (d disk) lastManifest(identity string) (inputs.Manifest, bool) {
 
 func (d disk) putLast(l Last, m inputs.Manifest) error { return d.write(d.lastFile(l.Identity), l, m) }
 
+// usedGrain is how exactly it is known when a file was last of use.
+const usedGrain = 24 * time.Hour
+
+// used notes that an entry was of use, so that it is not pruned.
+func (d disk) used(k inputs.Key, identity string, now time.Time) {
+	if d.folder == "" {
+		return
+	}
+	for _, file := range []string{d.entryFile(k), d.lastFile(identity)} {
+		if info, err := os.Stat(file); err == nil && now.Sub(info.ModTime()) > usedGrain {
+			_ = os.Chtimes(file, now, now) // at worst it is pruned too early
+		}
+	}
+}
+
 // header begins each file: it is followed by the SHA-256 of what comes after the line, in hexadecimal digits.
 const header = "davit cache 1 "
 
@@ -237,20 +252,26 @@ func (d disk) each(ctx context.Context, part string, f func(file string)) error 
 	return nil
 }
 
+// PruneOptions say what Prune removes.
+type PruneOptions struct {
+	OlderThan time.Duration // since it was last of use, to the day
+	DryRun    bool          // only count
+}
+
 // Pruned says what Prune removed.
 type Pruned struct {
 	Entries int
 	Bytes   int64
 }
 
-// Prune removes what was not recorded again for a time, and what damaged files and killed processes left behind. Tags in registries are left
+// Prune removes what was not of use for a time, and what damaged files and killed processes left behind. Tags in registries are left
 // to the registry's own retention.
-func (c *Cache) Prune(ctx context.Context, olderThan time.Duration) (Pruned, error) {
+func (c *Cache) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	var p Pruned
 	if c.disk.folder == "" {
 		return p, nil
 	}
-	limit := c.o.Now().Add(-olderThan)
+	limit := c.o.Now().Add(-o.OlderThan)
 	err := filepath.WalkDir(c.disk.folder, func(file string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -265,7 +286,7 @@ func (c *Cache) Prune(ctx context.Context, olderThan time.Duration) (Pruned, err
 		unfinished := strings.Contains(e.Name(), inputs.TempPattern)
 		old := !unfinished && info.ModTime().Before(limit)
 		if inputs.Abandoned(info, c.o.Now()) || old || strings.HasSuffix(e.Name(), damagedSuffix) {
-			if err := os.Remove(file); err == nil {
+			if o.DryRun || os.Remove(file) == nil {
 				p.Entries++
 				p.Bytes += info.Size()
 			}
