@@ -76,8 +76,8 @@ func (b *Builder) Build(ctx context.Context, r build.Request, sink event.Sink) (
 	if !added {
 		return result, nil
 	}
-	if result.Digest, err = p.push(); err != nil {
-		return build.Result{}, fmt.Errorf("attaching attestations to %s: %w", r.Image, err)
+	if result.Digest, err = p.push(ctx); err != nil {
+		return build.Result{}, fmt.Errorf("attaching attestations to %s: %w", r.Image, build.Refusal("pushing", r.Ref, err))
 	}
 	return result, nil
 }

@@ -3,11 +3,11 @@ package attest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,6 +19,7 @@ import (
 	"github.com/moby/buildkit/util/attestation"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/registry"
 )
 
 // What statements and the manifests that hold them are marked with.
@@ -46,6 +47,7 @@ type subject struct {
 
 // pushed is what a builder pushed: the images of an index, or one image.
 type pushed struct {
+	client registry.Client
 	tag    name.Reference
 	opts   []remote.Option
 	index  v1.IndexManifest // without attestation manifests
@@ -62,15 +64,12 @@ type image struct {
 
 // find reads what has the digest in r's repository.
 func (b *Builder) find(ctx context.Context, r build.Request, digest string) (*pushed, error) {
-	var nameOpts []name.Option
-	if host, _, ok := strings.Cut(r.Ref, "/"); ok && slices.Contains(r.Insecure, host) {
-		nameOpts = append(nameOpts, name.Insecure)
-	}
-	tag, err := name.ParseReference(r.Ref, nameOpts...)
+	client := registry.Client{Keychain: b.options.Keychain, Transport: b.options.Transport, Insecure: r.Insecure}
+	tag, err := client.Parse(r.Ref)
 	if err != nil {
 		return nil, err
 	}
-	p := &pushed{tag: tag, opts: b.remoteOptions(ctx)}
+	p := &pushed{client: client, tag: tag, opts: client.Options(ctx)}
 	found, err := remote.Get(tag.Context().Digest(digest), p.opts...)
 	if err != nil {
 		return nil, err
@@ -83,20 +82,6 @@ func (b *Builder) find(ctx context.Context, r build.Request, digest string) (*pu
 		return nil, err
 	}
 	return p, p.read(index)
-}
-
-// remoteOptions also try again what a registry refused because it is asked too often.
-func (b *Builder) remoteOptions(ctx context.Context) []remote.Option {
-	opts := []remote.Option{
-		remote.WithContext(ctx), remote.WithAuthFromKeychain(b.options.Keychain),
-		remote.WithRetryBackoff(remote.Backoff{Duration: 500 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 4}),
-		remote.WithRetryStatusCodes(http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout),
-	}
-	if b.options.Transport != nil {
-		opts = append(opts, remote.WithTransport(b.options.Transport))
-	}
-	return opts
 }
 
 // single makes an index for one image, whose platform is in its configuration.
@@ -140,12 +125,12 @@ func (p *pushed) read(index v1.ImageIndex) error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", m.Digest, err)
 		}
-		layers, err := content.Layers()
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", m.Digest, err)
-		}
-		for i, l := range held.Layers {
-			about[subject] = append(about[subject], layers[i])
+		for _, l := range held.Layers {
+			text, err := readLayer(content, l.Digest)
+			if err != nil {
+				return fmt.Errorf("reading %s: %w", m.Digest, err)
+			}
+			about[subject] = append(about[subject], static.NewLayer(text, statementType))
 			kinds[subject] = append(kinds[subject], l.Annotations[predicateLabel])
 		}
 	}
@@ -154,6 +139,19 @@ func (p *pushed) read(index v1.ImageIndex) error {
 		p.images[i].statements, p.images[i].kinds = about[d], kinds[d]
 	}
 	return nil
+}
+
+func readLayer(image v1.Image, digest v1.Hash) ([]byte, error) {
+	layer, err := image.LayerByDigest(digest)
+	if err != nil {
+		return nil, err
+	}
+	content, err := layer.Compressed() // as it is
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(content)
+	return text, errors.Join(err, content.Close())
 }
 
 // has says whether there is a statement of an attestation's kind.
@@ -174,7 +172,7 @@ func (im *image) subjects(ref string) []subject {
 }
 
 // push writes the attestation manifests, then the index, whose digest it returns.
-func (p *pushed) push() (string, error) {
+func (p *pushed) push(ctx context.Context) (string, error) {
 	for _, im := range p.images {
 		p.index.Manifests = append(p.index.Manifests, im.Descriptor)
 	}
@@ -206,28 +204,8 @@ func (p *pushed) push() (string, error) {
 			},
 		})
 	}
-	raw, err := json.MarshalIndent(p.index, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	digest, _, err := v1.SHA256(strings.NewReader(string(raw)))
-	if err != nil {
-		return "", err
-	}
-	if err := remote.Put(p.tag, manifestBytes{raw, p.index.MediaType}, p.opts...); err != nil {
-		return "", err
-	}
-	return digest.String(), nil
+	return p.client.PutIndex(ctx, p.tag.String(), p.index)
 }
-
-// manifestBytes is a manifest that is in its final form.
-type manifestBytes struct {
-	raw       []byte
-	mediaType types.MediaType
-}
-
-func (m manifestBytes) RawManifest() ([]byte, error)        { return m.raw, nil }
-func (m manifestBytes) MediaType() (types.MediaType, error) { return m.mediaType, nil }
 
 // attestationManifest is an image for no platform whose layers are the statements.
 func attestationManifest(im image) (v1.Image, error) {

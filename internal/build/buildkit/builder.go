@@ -13,6 +13,7 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config/configfile"
+	"github.com/moby/buildkit/client"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/carried"
@@ -101,6 +102,19 @@ func (j *job) run(ctx context.Context) (build.Result, error) {
 	if err != nil {
 		return build.Result{}, err
 	}
-	result, err := j.export(ctx, conn, opt)
+	result, err := j.exportIfAble(ctx, conn, opt)
 	return result, errors.Join(err, conn.Close())
+}
+
+// exportIfAble asks the BuildKit first whether it is new enough, where an old one would build something else.
+func (j *job) exportIfAble(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
+	if len(j.spec.Contexts) > 0 {
+		switch able, err := conn.bearsNamedContexts(ctx); {
+		case err != nil:
+			return build.Result{}, j.failure(err)
+		case !able:
+			return build.Result{}, fmt.Errorf("the BuildKit of the %s is too old for named build contexts: build with a newer one (BUILDKIT_HOST), or with the one inside davit", j.where)
+		}
+	}
+	return j.export(ctx, conn, opt)
 }

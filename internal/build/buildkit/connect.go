@@ -16,7 +16,9 @@ import (
 	"github.com/moby/buildkit/client/connhelper/dockercontainer"
 	"github.com/moby/buildkit/client/connhelper/kubepod"
 	"github.com/moby/buildkit/client/connhelper/ssh"
+	"github.com/moby/buildkit/util/grpcerrors"
 	docker "github.com/moby/moby/client"
+	"google.golang.org/grpc/codes"
 
 	"github.com/davit-dev/davit/internal/build/carried"
 	"github.com/davit-dev/davit/internal/engine"
@@ -39,6 +41,15 @@ func (c *connection) Close() error {
 		errs = append(errs, f())
 	}
 	return errors.Join(errs...)
+}
+
+// bearsNamedContexts says whether the BuildKit is new enough for them. An older one would ignore them and pull images of their names.
+func (c *connection) bearsNamedContexts(ctx context.Context) (bool, error) {
+	_, err := c.Info(ctx) // there since BuildKit 0.11, contexts since 0.10
+	if grpcerrors.Code(err) == codes.Unimplemented {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // connect reaches the BuildKit of w, starting the carried one when need be. A carried BuildKit reaches the registries

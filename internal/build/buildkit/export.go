@@ -1,10 +1,12 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/distribution/reference"
@@ -13,6 +15,7 @@ import (
 	docker "github.com/moby/moby/client"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/registry"
 	"github.com/davit-dev/davit/internal/engine"
 )
 
@@ -39,6 +42,9 @@ func (j *job) export(ctx context.Context, conn *connection, opt client.SolveOpt)
 
 // exportByEngine builds in a Docker Engine, where the image stays, and lets it push.
 func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
+	if len(j.request.Platforms) > 1 {
+		return j.joinPlatforms(ctx, conn, opt)
+	}
 	opt.Exports = []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": j.request.Ref}}}
 	if _, err := j.solve(ctx, conn, opt); err != nil {
 		return build.Result{}, err
@@ -49,7 +55,7 @@ func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.S
 	}
 	switch {
 	case j.request.Push:
-		digest, err := j.pushByEngine(ctx, conn.engine)
+		digest, err := j.pushByEngine(ctx, conn.engine, j.request.Ref)
 		return build.Result{Digest: digest, ImageID: id}, err
 	case j.request.Archive != nil:
 		if err := saveFromEngine(ctx, conn.engine, j.request.Ref, j.request.Archive); err != nil {
@@ -59,15 +65,40 @@ func (j *job) exportByEngine(ctx context.Context, conn *connection, opt client.S
 	return build.Result{Digest: id, ImageID: id}, nil
 }
 
+// joinPlatforms builds one image after the other in a Docker Engine, whose own images are for one platform each, and makes an index of what
+// it pushed. The images' tags end in their platforms, as Skaffold's do.
+func (j *job) joinPlatforms(ctx context.Context, conn *connection, opt client.SolveOpt) (build.Result, error) {
+	digests := map[string]string{}
+	for _, platform := range j.request.Platforms {
+		ref := j.request.Ref + "_" + strings.ReplaceAll(platform, "/", "_")
+		opt.FrontendAttrs["platform"] = platform
+		opt.Exports = []client.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": ref}}}
+		if _, err := j.solve(ctx, conn, opt); err != nil {
+			return build.Result{}, fmt.Errorf("for %s: %w", platform, err)
+		}
+		digest, err := j.pushByEngine(ctx, conn.engine, ref)
+		if err != nil {
+			return build.Result{}, err
+		}
+		digests[platform] = digest
+	}
+	to := registry.Client{Keychain: registry.Docker(j.credentials), Insecure: j.request.Insecure}
+	digest, err := to.Join(ctx, j.request.Ref, j.request.Platforms, digests)
+	if err != nil {
+		return build.Result{}, j.pushFailure(err)
+	}
+	return build.Result{Digest: digest}, nil
+}
+
 // pushByEngine returns the manifest's digest.
-func (j *job) pushByEngine(ctx context.Context, docker *docker.Client) (digest string, err error) {
+func (j *job) pushByEngine(ctx context.Context, docker *docker.Client, ref string) (digest string, err error) {
 	auth, err := j.credentials.GetAuthConfig(credentialsKey(j.ref))
 	if err != nil {
 		return "", fmt.Errorf("reading credentials for %s: %w", reference.Domain(j.ref), err)
 	}
 	err = j.patiently(ctx, func() error {
 		var err error
-		if digest, err = engine.Push(ctx, docker, j.request.Ref, auth, j.log.line); err != nil {
+		if digest, err = engine.Push(ctx, docker, ref, auth, j.log.line); err != nil {
 			return j.pushFailure(err)
 		}
 		return nil
@@ -167,8 +198,9 @@ func (d *delayedClose) finish(err error) error {
 	case d.w == nil:
 		return errors.Join(d.failed, err)
 	case err != nil:
-		if closed := abandon(d.w, err); d.failed != nil && closed != nil {
-			return closed // the one that took it says why it does no more
+		closed := abandon(d.w, err)
+		if d.failed != nil { // the side that took it knows why it does no more
+			return cmp.Or(closed, d.failed)
 		}
 		return err
 	}

@@ -39,6 +39,9 @@ func (j *job) failure(err error) error {
 	}
 	name, tail := j.log.failure(id)
 	step := &build.StepError{Excerpt: j.excerpt(err, name), ExitCode: exitCode(err), Err: plain(err)}
+	if step.ExitCode != 0 && strings.Contains(strings.Join(tail, "\n"), "exec format error") {
+		step.Hint = j.foreign(name)
+	}
 	if step.Excerpt.Line == 0 && step.ExitCode == 0 {
 		return plain(err)
 	}
@@ -46,7 +49,7 @@ func (j *job) failure(err error) error {
 		step.Step, step.Log = name, tail
 	}
 	if missing := find(missingFile, err.Error()); missing != nil {
-		step.Step, step.Err = "", j.notInContext(missing[1], err)
+		step.Step, step.Err = "", j.notInContext(missing[1], step.Excerpt, err)
 	}
 	return step
 }
@@ -103,6 +106,9 @@ func (e *reworded) Unwrap() error { return e.error }
 func (j *job) excerpt(err error, step string) build.Excerpt {
 	sources := errdefs.Sources(err)
 	if len(sources) == 0 {
+		if line := find(`dockerfile parse error line (\d+): `, err.Error()); line != nil { // before 0.9
+			return j.excerptOfLine(line[1])
+		}
 		return j.excerptOfStep(step)
 	}
 	s := sources[len(sources)-1]
@@ -143,6 +149,33 @@ func (j *job) excerptOfStep(step string) build.Excerpt {
 	return build.NewExcerpt(j.spec.Dockerfile, data, found[0].StartLine, found[0].EndLine)
 }
 
+func (j *job) excerptOfLine(number string) build.Excerpt {
+	line, err := strconv.Atoi(number)
+	if err != nil {
+		return build.Excerpt{}
+	}
+	data, err := os.ReadFile(j.spec.Dockerfile)
+	if err != nil {
+		return build.Excerpt{}
+	}
+	return build.NewExcerpt(j.spec.Dockerfile, data, line, line)
+}
+
+// foreign says what to do about a step that runs a program for another processor than the machine's.
+func (j *job) foreign(step string) string {
+	platform, processor := "another platform", "all"
+	if named := find(`^\[(\w+/[\w/]+) `, step); named != nil {
+		platform = named[1]
+	} else if len(j.request.Platforms) == 1 {
+		platform = j.request.Platforms[0]
+	}
+	if parts := strings.Split(platform, "/"); len(parts) > 1 {
+		processor = parts[1]
+	}
+	return fmt.Sprintf("it runs a program for %s, which the machine of the %s cannot: let it do so by QEMU (on Debian: apt-get install qemu-user-static binfmt-support; "+
+		"by Docker: docker run --privileged --rm tonistiigi/binfmt --install %s), or run the step in a stage FROM --platform=$BUILDPLATFORM and copy what it makes", platform, j.where, processor)
+}
+
 func lineRange(ranges []*pb.Range) (first, last int) {
 	for _, r := range ranges {
 		start, end := int(r.Start.GetLine()), int(r.End.GetLine())
@@ -160,16 +193,3 @@ const missingFile = `failed to compute cache key: (?:failed to calculate checksu
 // find returns what the groups of a pattern match, or nil. It compiles the pattern on each use: that is after a failure,
 // and no start of davit shall pay for it.
 func find(pattern, text string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(text) }
-
-// notInContext says which file a COPY did not find, and whether it is there and only hidden.
-func (j *job) notInContext(name string, err error) error {
-	ignore := j.spec.Dockerfile + ".dockerignore"
-	if _, e := os.Stat(ignore); e != nil {
-		ignore = filepath.Join(j.spec.Context, ".dockerignore")
-	}
-	text := fmt.Sprintf("%q is not in the build context %s", name, j.spec.Context)
-	if _, e := os.Lstat(filepath.Join(j.spec.Context, filepath.FromSlash(name))); e == nil {
-		text = fmt.Sprintf("%q is in the build context %s but hidden by %s", name, j.spec.Context, ignore)
-	}
-	return &reworded{text: text, error: err}
-}
