@@ -53,7 +53,7 @@ func newContext(spec build.Docker) (*buildContext, error) {
 	}
 	if own := spec.IgnoreFile() != filepath.Join(spec.Context, ".dockerignore"); own || !inside {
 		c.extra[".dockerignore"] = append(ignore, "\n.dockerignore\n"...)
-		patterns = append(patterns, "/.dockerignore")
+		patterns = append(patterns, ".dockerignore")
 	} else {
 		patterns = append(patterns, "!.dockerignore")
 	}

@@ -1,0 +1,126 @@
+//go:build linux
+
+// Package enginetest runs real Docker Engines for tests.
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	docker "github.com/moby/moby/client"
+
+	"github.com/davit-dev/davit/internal/engine"
+)
+
+// Start runs a Docker Engine of the test's own, which touches neither the machine's bridge nor its firewall, until the test ends. Further arguments
+// are dockerd's.
+func Start(t testing.TB, args ...string) engine.Endpoint {
+	t.Helper()
+	dockerd, err := exec.LookPath("dockerd")
+	if err != nil {
+		t.Fatalf("this test needs a Docker Engine (apt-get install docker.io): %v", err)
+	}
+	dir, err := os.MkdirTemp("", "davit-engine") // a short path, for its sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "daemon.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host := "unix://" + filepath.Join(dir, "docker.sock")
+	var log bytes.Buffer
+	cmd := exec.Command(dockerd, append([]string{
+		"--host", host, "--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid", "--config-file", dir + "/daemon.json",
+		"--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false",
+	}, args...)...)
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the Docker Engine ended badly: %v\n%s", err, log.String())
+		}
+		// dockerd leaves the network of containers that have the machine's.
+		if err := syscall.Unmount(filepath.Join(dir, "exec/netns/default"), 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
+			t.Error(err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	e := engine.Endpoint{Host: host}
+	client := Open(t, e)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		if _, err := client.Ping(ctx, engine.PingOptions); err == nil {
+			return e
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the Docker Engine does not answer:\n%s", log.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Open connects to an Engine until the test ends.
+func Open(t testing.TB, e engine.Endpoint) *docker.Client {
+	t.Helper()
+	client, err := engine.Open(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
+}
+
+// Project writes a folder of files: names to contents. The file "busybox" is made this machine's, when it is named with the content "busybox".
+func Project(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path, mode := filepath.Join(dir, name), os.FileMode(0o644)
+		if strings.HasPrefix(content, "#!") {
+			mode = 0o755
+		}
+		if content == "busybox" {
+			content, mode = busybox(t), 0o755
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// Shell is the beginning of a Dockerfile whose image has a shell, for contexts with this machine's busybox.
+const Shell = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n"
+
+func busybox(t testing.TB) string {
+	t.Helper()
+	data, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		t.Fatalf("this test needs a static busybox (apt-get install busybox-static): %v", err)
+	}
+	return string(data)
+}
