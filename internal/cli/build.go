@@ -42,7 +42,7 @@ func newBuild(w World, c *common) *cobra.Command {
 	}
 	o.config.addTo(cmd.Flags())
 	o.report.addTo(cmd.Flags(), true)
-	o.build.addTo(cmd.Flags())
+	o.build.addTo(cmd.Flags(), false)
 	cmd.Flags().BoolVarP(&o.quiet, "quiet", "q", false, "print the built images only, see --output")
 	cmd.Flags().StringVarP(&o.output, "output", "o", defaultOutput, "Go template for --quiet and --file-output, over .Builds with .ImageName and .Tag; without --quiet, json is a line of JSON for every event")
 	cmd.Flags().StringVar(&o.fileOutput, "file-output", "", "write the built images to this file as well")
@@ -67,7 +67,7 @@ func runBuild(ctx context.Context, w World, o *buildOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "build"})
+	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "build", nodes: o.build.checkNodes})
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func runBuild(ctx context.Context, w World, o *buildOptions) (err error) {
 	}
 	images := planned(artifacts)
 	if !o.dryRun {
-		if images, err = s.pipe.Build(ctx, artifacts); err != nil {
+		if images, err = s.build(ctx, artifacts); err != nil {
 			return err
 		}
 	}

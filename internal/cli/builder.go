@@ -28,6 +28,13 @@ const (
 	carriedName = "davit"
 )
 
+// The states of builders; a pool says how many of its replicas are ready instead.
+const (
+	stateRunning     = "running"
+	stateStopped     = "stopped"
+	stateUnreachable = "unreachable"
+)
+
 // builderAnswers bounds how long one builder may take to say what it is.
 const builderAnswers = 15 * time.Second
 
@@ -262,9 +269,9 @@ func hiding(getenv func(string) string, hidden string) func(string) string {
 }
 
 func (o *builderOptions) enginePlace(facts buildkit.Facts) *builderPlace {
-	p := &builderPlace{Name: engineName, Kind: "docker-engine", State: "running", About: facts.Docker.Host}
+	p := &builderPlace{Name: engineName, Kind: "docker-engine", State: stateRunning, About: facts.Docker.Host, Members: []builderMember{}}
 	if facts.DockerError != nil {
-		p.State, p.Error = "unreachable", facts.DockerError.Error()
+		p.State, p.Error = stateUnreachable, facts.DockerError.Error()
 		return p
 	}
 	p.Members = []builderMember{{builder: o.buildKit(buildkit.Where{Kind: buildkit.Engine, Docker: facts.Docker})}}
@@ -272,19 +279,19 @@ func (o *builderOptions) enginePlace(facts buildkit.Facts) *builderPlace {
 }
 
 func (o *builderOptions) daemonPlace(where buildkit.Where) *builderPlace {
-	return &builderPlace{Name: where.Address, Kind: "buildkitd", State: "running", Members: []builderMember{{builder: o.buildKit(where)}}}
+	return &builderPlace{Name: where.Address, Kind: "buildkitd", State: stateRunning, Members: []builderMember{{builder: o.buildKit(where)}}}
 }
 
 func (o *builderOptions) carriedPlace(ctx context.Context) (*builderPlace, error) {
 	own := carriedOptions(o.world)
-	p := &builderPlace{Name: carriedName, Kind: "davit", State: "stopped", About: own.Dir}
+	p := &builderPlace{Name: carriedName, Kind: "davit", State: stateStopped, About: own.Dir, Members: []builderMember{}}
 	if err := carried.Possible(own); err != nil {
 		p.State, p.Error = "not possible here", err.Error()
 		return p, nil
 	}
 	_, running, err := carried.Running(ctx, own)
 	if running {
-		p.State = "running"
+		p.State = stateRunning
 	}
 	p.Members = []builderMember{{builder: o.buildKit(buildkit.Where{Kind: buildkit.Carried})}}
 	return p, err
@@ -303,7 +310,7 @@ func (o *builderOptions) pool(ctx context.Context, address string, sink event.Si
 }
 
 func (o *builderOptions) poolPlace(p pool.Pool) *builderPlace {
-	place := &builderPlace{Name: p.String(), Kind: "pool", About: p.Describe()}
+	place := &builderPlace{Name: p.String(), Kind: "pool", About: p.Describe(), Members: []builderMember{}}
 	ready := 0
 	for _, pod := range p.Pods {
 		m := builderMember{Name: pod.Name, Node: pod.Spec.NodeName}
@@ -367,7 +374,7 @@ func (o *builderOptions) pools(ctx context.Context, sink event.Sink) []*builderP
 	return all
 }
 
-// ask lets each BuildKit of the places say what it is, side by side. One that is stopped is not started for it.
+// ask lets each BuildKit of the places say what it is, side by side. One that is stopped is started for it.
 func ask(ctx context.Context, places []*builderPlace) {
 	ctx, cancel := context.WithTimeoutCause(ctx, builderAnswers, fmt.Errorf("no answer within %s", builderAnswers))
 	defer cancel()
@@ -391,8 +398,12 @@ func ask(ctx context.Context, places []*builderPlace) {
 	}
 	_ = group.Wait()
 	for _, p := range places {
-		if len(p.Members) == 1 && p.Kind != "pool" && p.Members[0].Error != "" {
-			p.State, p.Error = "unreachable", p.Members[0].Error
+		if p.Kind == "pool" || len(p.Members) == 0 {
+			continue
+		}
+		p.State = stateRunning
+		if p.Members[0].Error != "" {
+			p.State, p.Error = stateUnreachable, p.Members[0].Error
 		}
 	}
 }

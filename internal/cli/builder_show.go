@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/docker/go-units"
+
 	"github.com/davit-dev/davit/internal/build/buildkit"
 )
 
@@ -28,7 +30,7 @@ func (o *builderOptions) runList(ctx context.Context) error {
 	var running []*builderPlace
 	for _, p := range places {
 		p.Current = p.Name == current || strings.HasPrefix(current, p.Name+"?")
-		if p.State != "stopped" {
+		if p.State != stateStopped {
 			running = append(running, p)
 		}
 	}
@@ -129,7 +131,7 @@ func ruleText(r buildkit.GCRule) string {
 	}
 	var bounds []string
 	if r.KeepFor > 0 {
-		bounds = append(bounds, "unused for "+r.KeepFor.String())
+		bounds = append(bounds, "unused for "+units.HumanDuration(r.KeepFor))
 	}
 	for _, b := range []struct {
 		words string

@@ -236,7 +236,7 @@ func newCacheWhy(w World, c *common) *cobra.Command {
 	}
 	o.addTo(cmd.Flags())
 	o.config.addTo(cmd.Flags())
-	o.build.addTo(cmd.Flags())
+	o.build.addTo(cmd.Flags(), true)
 	_ = cmd.Flags().MarkHidden("build-image")
 	return cmd
 }
@@ -265,7 +265,7 @@ func runCacheWhy(ctx context.Context, w World, o *whyOptions, image string) erro
 	if err != nil {
 		return err
 	}
-	s, err := open(ctx, w, onlyWarnings(all), &o.config, &o.build, options, needs{command: "run"})
+	s, err := open(ctx, w, onlyWarnings(all), &o.config, &o.build, options, needs{command: "run", nodes: o.build.checkNodes})
 	if err != nil {
 		return err
 	}

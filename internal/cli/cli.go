@@ -215,7 +215,7 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	common.addTo(root.PersistentFlags())
 	root.AddCommand(newRun(w, &common), newPlan(w, &common), newBuild(w, &common), newDeploy(w, &common), newDelete(w, &common), newDiagnose(w, &common),
 		newInspect(w, &common), newLint(w, &common),
-		newFindConfigs(w), newFix(w), newSchema(w), newConfig(w), newBuilder(w, &common), newVersion(w))
+		newFindConfigs(w), newFix(w), newSchema(w), newConfig(w), newBuilder(w, &common), newCache(w, &common), newVersion(w))
 	return root
 }
 

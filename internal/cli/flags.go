@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -48,6 +49,8 @@ type configFlags struct {
 	remoteCacheDir    string
 	syncRemoteCache   string
 	settings          string
+	minikubeProfile   string
+	detectMinikube    bool
 }
 
 func (c *configFlags) addTo(f *pflag.FlagSet) {
@@ -61,6 +64,8 @@ func (c *configFlags) addTo(f *pflag.FlagSet) {
 	f.StringVar(&c.remoteCacheDir, "remote-cache-dir", "", "where configs from elsewhere are kept (default ~/.skaffold/remote-cache)")
 	f.StringVar(&c.syncRemoteCache, "sync-remote-cache", "always", "fetch configs from elsewhere: always, missing or never")
 	f.StringVarP(&c.settings, "config", "c", "", "file of your own settings (default ~/.skaffold/config)")
+	f.StringVar(&c.minikubeProfile, "minikube-profile", "", "the cluster is minikube's of this profile")
+	f.BoolVar(&c.detectMinikube, "detect-minikube", true, "find out whether the cluster is minikube's")
 	f.StringVarP(&c.namespace, "namespace", "n", "", "namespace of what names none")
 	f.StringVarP(&c.defaultRepo, "default-repo", "d", "", "registry and path for images (default: the registry that the cluster advertises, if any)")
 }
@@ -75,29 +80,35 @@ func (c *configFlags) settingsPath(w World) string {
 
 // buildFlags say how images are built.
 type buildFlags struct {
-	images    []string
-	tag       string
-	insecure  []string
-	platforms []string
-	cache     bool
-	push      bool
-	pushGiven func() bool
-	buildkitd string
-
+	images      []string
+	tag         string
+	insecure    []string
+	platforms   []string
+	cache       bool
+	push        bool
+	pushGiven   func() bool
+	builder     string
+	checkNodes  bool
+	onePlatform bool
 	concurrency int
 	skipTests   bool
 	provenance  string
 	sbom        string
 }
 
-func (b *buildFlags) addTo(f *pflag.FlagSet) {
+// addTo adds the flags; checkNodes is whether the command looks at the cluster's nodes when it is not told.
+func (b *buildFlags) addTo(f *pflag.FlagSet, checkNodes bool) {
 	f.StringSliceVarP(&b.images, "build-image", "b", nil, "only artifacts whose name has this in it")
 	f.StringVarP(&b.tag, "tag", "t", "", "the tag for all images, in place of the config's policy")
 	f.StringSliceVar(&b.insecure, "insecure-registry", nil, "registries to talk to in plain HTTP, beside those on this machine")
 	f.StringSliceVar(&b.platforms, "platform", nil, "platforms to build for, such as linux/amd64")
 	f.BoolVar(&b.cache, "cache-artifacts", true, "reuse images that were built of the same inputs")
 	f.BoolVar(&b.push, "push", true, "push images to the registry")
-	f.StringVar(&b.buildkitd, "buildkit-host", "", "address of a buildkitd to build with (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
+	f.StringVar(&b.builder, "builder", "", "where to build: the address of a buildkitd, or kubernetes://NAMESPACE?replicas=N for BuildKits in the cluster (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
+	f.StringVar(&b.builder, "buildkit-host", "", "another name of --builder")
+	f.Lookup("buildkit-host").Hidden = true
+	f.BoolVar(&b.checkNodes, "check-cluster-node-platforms", checkNodes, "build for the platforms of the cluster's nodes")
+	f.BoolVar(&b.onePlatform, "disable-multi-platform-build", false, "build for one platform only, where several are asked for")
 	f.IntVar(&b.concurrency, "build-concurrency", -1, "artifacts to build at a time; 0 for all at once (default: as the config says, else what this machine bears)")
 	f.BoolVar(&b.skipTests, "skip-tests", false, "do not run the tests of images")
 	f.StringVar(&b.provenance, "provenance", "", "attach how an image was built to what is pushed: true, or BuildKit's settings such as mode=max")
@@ -152,7 +163,8 @@ func (d *deployFlags) addTo(f *pflag.FlagSet) {
 func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.Options, error) {
 	o := plan.Options{Mode: mode, Namespace: c.namespace, Repo: image.DefaultRepo{Repo: strings.TrimRight(c.defaultRepo, "/")}}
 	if b != nil {
-		o.Images, o.Tag, o.Insecure, o.Platforms = b.images, b.tag, b.insecure, b.platforms
+		o.Images, o.Tag, o.Insecure, o.Builder = b.images, b.tag, b.insecure, b.builder
+		o.Platforms = plan.PlatformFacts{Flag: b.platforms, Host: "linux/" + runtime.GOARCH, OneOnly: b.onePlatform}
 		if b.pushGiven() {
 			o.Push = &b.push
 		}

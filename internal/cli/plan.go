@@ -47,7 +47,7 @@ built, pushed, tagged or applied. 'davit run --plan FILE' carries out exactly a 
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPlan(cmd.Context(), w, o, cmd.Flags()) },
 	}
 	o.config.addTo(cmd.Flags())
-	o.build.addTo(cmd.Flags())
+	o.build.addTo(cmd.Flags(), true)
 	o.deploy.addTo(cmd.Flags())
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", `"json" prints the plan for programs`)
 	cmd.Flags().StringVar(&o.save, "save", "", "write the plan to this file, for 'davit run --plan'")
@@ -68,7 +68,7 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	if err != nil {
 		return err
 	}
-	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true})
+	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true, nodes: o.build.checkNodes})
 	if err != nil {
 		return err
 	}

@@ -24,11 +24,11 @@ import (
 func decisive() *pflag.FlagSet {
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	(&configFlags{}).addTo(f)
-	(&buildFlags{}).addTo(f)
+	(&buildFlags{}).addTo(f, true)
 	(&deployFlags{}).addTo(f)
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.VisitAll(func(flag *pflag.Flag) {
-		if !slices.Contains([]string{"kubeconfig", "config", "remote-cache-dir", "sync-remote-cache", "buildkit-host", "build-concurrency"}, flag.Name) {
+		if !slices.Contains([]string{"kubeconfig", "config", "remote-cache-dir", "sync-remote-cache", "builder", "buildkit-host", "build-concurrency", "cache-file"}, flag.Name) {
 			all.AddFlag(flag)
 		}
 	})

@@ -41,7 +41,7 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	}
 	o.config.addTo(cmd.Flags())
 	o.report.addTo(cmd.Flags(), false)
-	o.build.addTo(cmd.Flags())
+	o.build.addTo(cmd.Flags(), true)
 	o.deploy.addTo(cmd.Flags())
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
 	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children")
@@ -59,7 +59,7 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 		return err
 	}
 	options.Tags = saved.Tags()
-	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true})
+	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true, nodes: o.build.checkNodes})
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 	if err := s.checkPlan(ctx, saved, artifacts, rendered); err != nil {
 		return err
 	}
-	images, err := s.pipe.Build(ctx, artifacts)
+	images, err := s.build(ctx, artifacts)
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -14,17 +12,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/davit-dev/davit/internal/build"
-	"github.com/davit-dev/davit/internal/build/buildkit"
-	"github.com/davit-dev/davit/internal/build/carried"
 	"github.com/davit-dev/davit/internal/cache"
 	davitconfig "github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/global"
 	"github.com/davit-dev/davit/internal/config/load"
 	"github.com/davit-dev/davit/internal/config/remote"
 	"github.com/davit-dev/davit/internal/config/template"
+	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/hook"
+	imageload "github.com/davit-dev/davit/internal/image/load"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/pipeline"
@@ -43,18 +40,23 @@ type session struct {
 	options plan.Options
 	index   *inputs.Index
 	pipe    *pipeline.Pipeline
+
+	deploys       bool
+	cluster       imageload.Cluster // what kind of cluster the context leads to
+	dockerEnviron []string          // "NAME=value", leads to the cluster's own Docker Engine; often none
 }
 
 // needs says what a command works with.
 type needs struct {
 	command string
 	cluster bool // it cannot do without a cluster
+	nodes   bool // it wants to know what platforms the cluster's nodes are
 }
 
 // open reads the config and connects what the command needs. Nothing is changed yet.
 func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buildFlags, o plan.Options, n needs) (*session, error) {
-	s := &session{world: w, sink: sink, flags: c, options: o}
-	s.options.WorkDir = w.Dir
+	s := &session{world: w, sink: sink, flags: c, options: o, deploys: n.cluster}
+	s.options.WorkDir, s.options.Getenv = w.Dir, s.getenv
 	var err error
 	if s.configs, err = c.load(ctx, w, sink, n.command, false); err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 	if s.kube, err = kube.Connect(o); err != nil && n.cluster {
 		return err
 	}
-	if err := s.applySettings(); err != nil {
+	if err := s.applySettings(ctx); err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -143,6 +145,12 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 		group.Go(func() error {
 			s.project = projectName(groupCtx, s.world)
 			return nil
+		})
+	}
+	if s.kube != nil && n.nodes {
+		group.Go(func() (err error) {
+			s.options.Platforms.Nodes, err = s.kube.NodePlatforms(groupCtx)
+			return err
 		})
 	}
 	if s.kube != nil && (n.cluster || s.options.Repo.Repo == "") {
@@ -160,16 +168,19 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 }
 
 // applySettings takes what the user's own settings say and no flag does.
-func (s *session) applySettings() error {
-	context := s.flags.kubeContext
+func (s *session) applySettings(ctx context.Context) error {
+	kubeContext := s.flags.kubeContext
 	if s.kube != nil {
-		context = s.kube.Context()
+		kubeContext = s.kube.Context()
 	}
 	file, err := global.Read(s.flags.settingsPath(s.world))
 	if err != nil {
 		return err
 	}
-	settings := file.For(context)
+	settings := file.For(kubeContext)
+	if err := s.findLocalCluster(ctx, settings); err != nil {
+		return err
+	}
 	s.options.Repo.Repo = cmp.Or(s.options.Repo.Repo, strings.TrimRight(settings.DefaultRepo, "/"))
 	s.options.Repo.MultiLevel = settings.MultiLevelRepo
 	s.options.Insecure = append(s.options.Insecure, settings.InsecureRegistries...)
@@ -198,6 +209,7 @@ func (s *session) pipeline(b *buildFlags) {
 	}
 	s.pipe.Cache = cache.New(cache.Options{
 		Folder: s.world.cacheDir("images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
+		Engine: engine.NewImages(s.engine),
 	})
 	if b == nil {
 		return
@@ -211,7 +223,10 @@ func (s *session) pipeline(b *buildFlags) {
 	s.index = inputs.OpenIndex(s.world.cacheDir("index"), s.world.Dir, s.world.Now, s.sink)
 	s.pipe.Inputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(false)})
 	s.pipe.PullingInputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(true)})
-	s.pipe.Builder = func(ctx context.Context) (build.Builder, string, error) { return s.builder(ctx, b) }
+	s.pipe.SkipTests, s.pipe.DockerEnviron = b.skipTests, s.dockerEnviron
+	all := &builders{s: s, flags: b, known: map[string]func() (place, error){}}
+	s.pipe.Builder = all.builder
+	s.pipe.Load, s.pipe.Test = s.load, s.test
 }
 
 // hookEnv is what every hook is told, in Skaffold's names.
@@ -232,38 +247,7 @@ func (s *session) insecure() []string {
 }
 
 func (s *session) dockerConfig() string {
-	return buildkit.DockerConfigDir(s.world.Getenv, s.world.Home)
-}
-
-// builder decides where to build.
-func (s *session) builder(ctx context.Context, b *buildFlags) (build.Builder, string, error) {
-	own := carriedOptions(s.world)
-	facts, err := buildkit.Look(ctx, buildkit.Machine{
-		Getenv: s.world.Getenv, Home: s.world.Home, GOOS: runtime.GOOS, BuildkitHost: b.buildkitd, Carried: own,
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	where, err := buildkit.Choose(facts)
-	if err != nil {
-		return nil, "", err
-	}
-	if where.Note != "" {
-		s.sink.Emit(event.Warning{Message: where.Note})
-	}
-	return buildkit.New(where, buildkit.Options{Getenv: s.world.Getenv, DockerConfig: s.dockerConfig(), Carried: own}), where.String(), nil
-}
-
-// carriedOptions says how the BuildKit that davit carries is run. Its version is that of this very file, so that a newly built davit of the same
-// version replaces the daemon of an older one.
-func carriedOptions(w World) carried.Options {
-	version := w.Version
-	if info, err := os.Stat(w.Executable); err == nil {
-		version = fmt.Sprintf("%s %d %d", version, info.Size(), info.ModTime().UnixNano())
-	}
-	return carried.Options{
-		Dir: w.cacheDir("buildkit"), Command: []string{w.Executable, builderCommand}, Env: w.Environ, Version: version,
-	}
+	return engine.ConfigDir(s.world.Getenv, s.world.Home)
 }
 
 // close keeps what was learned about files. A failure costs the next run some hashing.
@@ -283,6 +267,24 @@ func (s *session) prepare(ctx context.Context) ([]plan.Artifact, error) {
 		return nil, err
 	}
 	return s.pipe.Prepare(ctx, drafts)
+}
+
+// build builds what is not up to date, tests the images unless that is not wanted, and gives those that no registry has to the cluster.
+func (s *session) build(ctx context.Context, artifacts []plan.Artifact) ([]pipeline.Image, error) {
+	cases, err := plan.Tests(s.configs, s.options)
+	if err != nil {
+		return nil, err
+	}
+	images, err := s.pipe.Build(ctx, artifacts)
+	if err != nil {
+		return nil, err
+	}
+	if s.deploys && !s.pipe.SkipTests {
+		if err := s.pipe.TestImages(ctx, cases, images); err != nil {
+			return nil, err
+		}
+	}
+	return s.pipe.LoadImages(ctx, artifacts, images)
 }
 
 // render reads the manifests of the configs.

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ func KubeconfigPaths(flag, env, home string) []string {
 // Client speaks to one cluster over one connection. It is safe for many goroutines.
 type Client struct {
 	context   string
+	cluster   string
 	namespace string
 	config    *rest.Config
 	http      *http.Client
@@ -80,8 +82,11 @@ func Connect(o Options) (*Client, error) {
 		return nil, explainKubeconfig(err, loader, o)
 	}
 	c := &Client{config: config, context: o.Context}
-	if rawConfig, err := loader.RawConfig(); err == nil && c.context == "" {
-		c.context = rawConfig.CurrentContext
+	if rawConfig, err := loader.RawConfig(); err == nil {
+		c.context = cmp.Or(c.context, rawConfig.CurrentContext)
+		if named := rawConfig.Contexts[c.context]; named != nil {
+			c.cluster = named.Cluster
+		}
 	}
 	if c.namespace, _, err = loader.Namespace(); err != nil {
 		return nil, fmt.Errorf("reading the namespace of context %q: %w", c.context, err)
@@ -126,6 +131,12 @@ func (c *Client) noteAnswer(resp *http.Response) {
 
 // Context is the name of the kubeconfig's context in use; empty inside a cluster.
 func (c *Client) Context() string { return c.context }
+
+// ClusterName is the name of the context's cluster in the kubeconfig; empty inside a cluster.
+func (c *Client) ClusterName() string { return c.cluster }
+
+// AuthorityFile is the path of the API server's certificate authority; empty when the kubeconfig holds the certificate itself.
+func (c *Client) AuthorityFile() string { return c.config.CAFile }
 
 // Namespace is where objects go that name none.
 func (c *Client) Namespace() string { return c.namespace }

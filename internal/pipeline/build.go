@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +25,7 @@ type Image struct {
 	Ref    string   // name:tag@digest; name:tag when it was loaded into a Docker Engine only
 	Digest string   // "sha256:..." of the manifest or index; of the image itself when it was only loaded
 	Index  bool     // it may hold images of several platforms
+	Base   bool     // another artifact stands on it
 	Local  bool     // the Docker Engine has it, and no registry
 	Loaded []string // digests under which nodes may know an image that is Local
 }
@@ -42,9 +44,10 @@ func (p *Pipeline) Build(ctx context.Context, artifacts []plan.Artifact) ([]Imag
 	if err := r.run(ctx, artifacts); err != nil {
 		return nil, err
 	}
-	images := make([]Image, 0, len(artifacts))
-	for _, a := range artifacts {
-		images = append(images, r.done[a.Image].image)
+	images := make([]Image, len(artifacts))
+	for i, a := range artifacts {
+		images[i] = r.done[a.Image].image
+		images[i].Base = slices.ContainsFunc(artifacts, func(other plan.Artifact) bool { return other.On(a.Image) })
 	}
 	return images, nil
 }

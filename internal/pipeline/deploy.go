@@ -41,9 +41,9 @@ func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([
 
 // SetImages writes the built references into the objects, and says which artifacts nothing uses.
 func (p *Pipeline) SetImages(rendered []Rendered, images []Image) {
-	refs := make(map[string]string, len(images))
+	refs, bases := make(map[string]string, len(images)), map[string]bool{}
 	for _, i := range images {
-		refs[i.Name] = i.Ref
+		refs[i.Name], bases[i.Name] = i.Ref, i.Base
 	}
 	var all []manifest.Object
 	for _, r := range rendered {
@@ -53,6 +53,7 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) {
 		switch {
 		case r.Assumed != "":
 			p.warn("the manifests have no image %s, so %s is taken to be it: name the artifact %s to be sure", r.Image, r.Assumed, r.Assumed)
+		case bases[r.Image] && r.Used == 0: // it is in the image of another artifact
 		case r.Used == 0 && len(r.Similar) > 0:
 			p.warn("no manifest uses artifact %s; similar: %s", r.Image, strings.Join(r.Similar, ", "))
 		case r.Used == 0 && len(all) > 0:
