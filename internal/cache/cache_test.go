@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -240,6 +241,22 @@ func TestRegistryThatDoesNotAnswer(t *testing.T) {
 		c.Record(t.Context(), []Built{{Image: "0", Key: queries[0].Key, Ref: queries[0].Ref, Digest: "sha256:" + strings.Repeat("a", 64), Pushed: true}})
 		if len(w.warnings) != 2 || !strings.Contains(w.warnings[1], "other machines will build") {
 			t.Errorf("%s: a warning was expected, not %q", host, w.warnings)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	w := newWorld(t)
+	c := w.cache("")
+	one, two := w.host+"/web:v1", w.host+"/a/b:v2"
+	want := []string{w.push(one), w.push(two)}
+	if got, err := c.Resolve(t.Context(), []string{one, two}); err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	_, err := c.Resolve(t.Context(), []string{one, w.host + "/web:v9", "127.0.0.1:1/gone:v1", "127.0.0.1:1/gone:v2"})
+	for _, says := range []string{"there is no image " + w.host + "/web:v9", "127.0.0.1:1/gone:v1", "127.0.0.1:1/gone:v2"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want it to name %s", err, says)
 		}
 	}
 }

@@ -28,13 +28,8 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	if err != nil {
 		return nil, err
 	}
-	for i := range drafts {
-		if err := checkContext(drafts[i]); err != nil {
-			return nil, err
-		}
-		if docker, ok := drafts[i].Spec.(build.Docker); ok {
-			drafts[i].Spec = withRunMode(findDockerfile(drafts[i], docker), drafts[i].Mode)
-		}
+	if err := findSources(drafts); err != nil {
+		return nil, err
 	}
 	artifacts := make([]plan.Artifact, len(drafts))
 	var tagged []image.Reference
@@ -67,6 +62,19 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 		p.announceCache(artifacts)
 		return nil
 	})
+}
+
+// findSources looks where the drafts' Dockerfiles are, and what those ask for.
+func findSources(drafts []plan.Draft) error {
+	for i := range drafts {
+		if err := checkContext(drafts[i]); err != nil {
+			return err
+		}
+		if docker, ok := drafts[i].Spec.(build.Docker); ok {
+			drafts[i].Spec = withRunMode(findDockerfile(drafts[i], docker), drafts[i].Mode)
+		}
+	}
+	return nil
 }
 
 // checkContext wants the build context to be there.
