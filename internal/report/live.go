@@ -41,9 +41,9 @@ func (s liveStage) doing() string {
 
 // liveBuild is an artifact that is being built.
 type liveBuild struct {
-	image string
-	began time.Time
-	steps []*liveStep
+	image, where string
+	began        time.Time
+	steps        []*liveStep
 }
 
 // liveStep is a step that has begun.
@@ -84,7 +84,7 @@ func (t *Terminal) workload(e event.RolloutProgress) {
 func (t *Terminal) noteBuild(e event.Event) bool {
 	switch e := e.(type) {
 	case event.ArtifactStarted:
-		t.builds = append(t.builds, &liveBuild{image: e.Image, began: t.o.Now()})
+		t.builds = append(t.builds, &liveBuild{image: e.Image, where: e.Where, began: t.o.Now()})
 		return true
 	case event.BuildStep:
 		t.step(e)
@@ -145,6 +145,8 @@ func (t *Terminal) step(e event.BuildStep) {
 	}
 	s := t.find(e.Image, e.Step)
 	if s == nil {
+		// BuildKit tells a step that several builds share once for each of them.
+		b.steps = slices.DeleteFunc(b.steps, func(o *liveStep) bool { return o.state != event.StepStarted && o.instruction() == instruction(e.Name) })
 		s = &liveStep{number: e.Step, name: e.Name, began: t.o.Now(), moves: map[string]event.StepTransfer{}}
 		b.steps = append(b.steps, s)
 	}
@@ -166,26 +168,36 @@ func (t *Terminal) failed(e event.BuildStep, s *liveStep) {
 	s.log = nil
 }
 
+// shortDigest is as much of a digest as people look at: "sha256:" and twelve digits.
+const shortDigest = 19
+
 // built makes one line of a build.
 func (t *Terminal) built(e event.ArtifactBuilt) {
-	steps, cached := 0, 0
-	if b := t.drop(e.Image); b != nil {
-		for _, s := range b.steps {
-			switch {
-			case internal(s.name):
-			case s.state == event.StepCached:
-				cached++
-				fallthrough
-			default:
-				steps++
-			}
-		}
-	}
+	e.Digest = e.Digest[:min(len(e.Digest), shortDigest)]
 	of := ""
-	if cached > 0 {
-		of = fmt.Sprintf(" (%d of %d steps cached)", cached, steps)
+	if b := t.drop(e.Image); b != nil {
+		of = b.cached()
 	}
 	t.words.line("Build [%s] %s in %s%s -> %s%s", e.Image, t.words.green("succeeded"), Seconds(e.Took), of, e.Ref, pushed(e))
+}
+
+// cached says how many of the Dockerfile's steps were not run.
+func (b *liveBuild) cached() string {
+	steps, cached := 0, 0
+	for _, s := range b.steps {
+		switch {
+		case internal(s.name) || !strings.HasPrefix(s.name, "["):
+		case s.state == event.StepCached:
+			cached++
+			fallthrough
+		default:
+			steps++
+		}
+	}
+	if cached == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of %d steps cached)", cached, steps)
 }
 
 // lines are what is shown in place, in so many rows.
@@ -216,10 +228,13 @@ const mostSteps = 8
 // buildLines are those of one build: its name, and in up to so many rows more its steps.
 func (t *Terminal) buildLines(b *liveBuild, now time.Time, rows int) []line {
 	head := line{text: "[" + shortName(b.image) + "]", right: clock(now.Sub(b.began)), code: t.code("1")}
+	switch last := b.last(); {
+	case last == nil && b.where != "":
+		head.text += " with " + b.where
+	case last != nil && rows <= 0:
+		head.text += " " + last.text()
+	}
 	if rows <= 0 {
-		if s := b.last(); s != nil {
-			head.text += " " + s.text()
-		}
 		return []line{head}
 	}
 	var steps []line
@@ -284,6 +299,16 @@ func (b *liveBuild) pick(n int) []*liveStep {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(b.steps), func(s *liveStep) bool { return !chosen[s] })
+}
+
+func (s *liveStep) instruction() string { return instruction(s.name) }
+
+// instruction is the name of a step without its place, "RUN make" of "[web 2/5] RUN make".
+func instruction(step string) string {
+	if _, after, found := strings.Cut(step, "] "); found && strings.HasPrefix(step, "[") && !internal(step) {
+		return after
+	}
+	return step
 }
 
 // text is the step's name with what can be said of it.

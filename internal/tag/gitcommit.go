@@ -1,8 +1,8 @@
 package tag
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -43,7 +43,7 @@ func (p GitCommit) Tag(ctx context.Context, a Artifact) (string, error) {
 	}
 	commit, err := p.commit(ctx, a.Workspace)
 	c := <-changes
-	if err = errors.Join(err, c.err); err != nil {
+	if err = cmp.Or(err, c.err); err != nil { // mostly both say the same
 		return "", err
 	}
 	tag := p.Prefix + sanitize(commit)
