@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/plan"
@@ -40,11 +42,9 @@ func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image
 	if err != nil {
 		return nil, err
 	}
+	p.warnFallbacks(made)
 	refs := make([]image.Reference, len(drafts))
 	for i, m := range made {
-		if m.Fallback != nil {
-			p.warn("tag of %s: %v: using %s", m.Image, m.Fallback, m.Ref)
-		}
 		ref, err := image.Parse(m.Ref)
 		if err != nil {
 			return nil, err
@@ -53,6 +53,23 @@ func (p *Pipeline) references(ctx context.Context, drafts []plan.Draft) ([]image
 		refs[i].Tag, refs[i].Digest = ref.Tag, ""
 	}
 	return refs, nil
+}
+
+// warnFallbacks says once that policies could not tag some images, and why not the first; the rest is for -v debug.
+func (p *Pipeline) warnFallbacks(made []tag.Made) {
+	failed := slices.DeleteFunc(slices.Clone(made), func(m tag.Made) bool { return m.Fallback == nil })
+	if len(failed) == 0 {
+		return
+	}
+	for _, m := range failed {
+		p.Sink.Emit(event.Debug{Message: fmt.Sprintf("tag of %s: %v", m.Image, m.Fallback)})
+	}
+	more := ""
+	if n := len(failed) - 1; n > 0 {
+		more = fmt.Sprintf(", and for %d more", n)
+	}
+	cause, _, _ := strings.Cut(failed[0].Fallback.Error(), "\n")
+	p.warn("the tag policy has no tag for %s%s: %s: the tag is %s", failed[0].Image, more, cause, failed[0].Ref[strings.LastIndexByte(failed[0].Ref, ':')+1:])
 }
 
 // inputDigest is the digest over the files of an artifact and of all that it requires.
