@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,13 +15,15 @@ import (
 type Built struct {
 	Image   string   // as in the config
 	Digests []string // "sha256:...": the index and the manifests in it; any of them is that image
+	// Refs are references without a digest that mean the image, as manifests name it: one that was loaded into the nodes has a tag of its own.
+	Refs []string
 }
 
 // ProofError says that a container runs something else than what was built.
 type ProofError struct {
 	Resource, Namespace, Pod, Container string
 	Image                               string // as in the config
-	Want                                string // the digest in the pod's spec
+	Want                                string // the digest in the pod's spec, its reference when it has none
 	Found                               string // the image ID that runs
 }
 
@@ -31,7 +34,7 @@ func (e *ProofError) Error() string {
 }
 
 // Prove compares what runs with what was built: each running or ended container of the latest generation, init containers
-// too, whose image in the pod's spec carries the digest of a built image must have an image ID of that image. It sends
+// too, whose image in the pod's spec carries the digest of a built image, or is one of its references, must have an image ID of that image. It sends
 // nothing; r comes from Wait or Observe. The error joins a [*ProofError] for each container that differs.
 func Prove(r *Rollout, built []Built, sink event.Sink) error {
 	var errs []error
@@ -63,7 +66,7 @@ func proveWorkload(w Workload, built []Built) ([]event.ProvedContainer, error) {
 			}
 			if !slices.Contains(image.Digests, digestIn(id)) {
 				errs = append(errs, &ProofError{Resource: w.Resource, Namespace: w.Namespace, Pod: pod.Name, Container: c.Name, Image: image.Image,
-					Want: digestIn(c.Image), Found: id})
+					Want: cmp.Or(digestIn(c.Image), c.Image), Found: id})
 				continue
 			}
 			proved = addProof(proved, event.ProvedContainer{Name: c.Name, Image: image.Image, Digest: digestIn(id), Pods: 1})
@@ -84,7 +87,9 @@ func addProof(proved []event.ProvedContainer, p event.ProvedContainer) []event.P
 
 func builtAs(reference string, built []Built) (Built, bool) {
 	digest := digestIn(reference)
-	i := slices.IndexFunc(built, func(b Built) bool { return digest != "" && slices.Contains(b.Digests, digest) })
+	i := slices.IndexFunc(built, func(b Built) bool {
+		return digest != "" && slices.Contains(b.Digests, digest) || slices.Contains(b.Refs, reference)
+	})
 	if i < 0 {
 		return Built{}, false
 	}
