@@ -274,22 +274,22 @@ func runCacheWhy(ctx context.Context, w World, o *whyOptions, image string) erro
 	if err != nil {
 		return err
 	}
+	outlook, err := s.pipe.Look(ctx, artifacts, nil)
+	if err != nil {
+		return err
+	}
 	var names []string
-	for _, a := range artifacts {
+	for i, a := range artifacts {
 		if a.Image == image {
-			return o.answer(ctx, w, s, a)
+			return o.answer(w, s, a, outlook.Artifacts[i])
 		}
 		names = append(names, a.Image)
 	}
 	return fmt.Errorf("there is no artifact %s: the config has %s", image, cmp.Or(strings.Join(names, ", "), "none"))
 }
 
-func (o *whyOptions) answer(ctx context.Context, w World, s *session, a plan.Artifact) error {
-	outlook, err := s.pipe.Look(ctx, []plan.Artifact{a}, nil)
-	if err != nil {
-		return err
-	}
-	answer := why{PlannedArtifact: outlook.Artifacts[0]}
+func (o *whyOptions) answer(w World, s *session, a plan.Artifact, planned plan.PlannedArtifact) error {
+	answer := why{PlannedArtifact: planned}
 	if last, ok := s.pipe.Last(a); ok {
 		answer.Last = &lastBuild{Key: string(last.Key), When: last.When}
 	}
@@ -302,6 +302,6 @@ func (o *whyOptions) answer(ctx context.Context, w World, s *session, a plan.Art
 	if answer.Last != nil {
 		t.line("  last made of %s, %s ago", answer.Last.Key, units.HumanDuration(w.Now().Sub(answer.Last.When)))
 	}
-	_, err = w.Stdout.Write([]byte(t.String()))
+	_, err := w.Stdout.Write([]byte(t.String()))
 	return err
 }

@@ -143,8 +143,13 @@ func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []
 // read reads what an artifact is made of.
 func (p *Pipeline) read(ctx context.Context, d plan.Draft, refs map[string]string) (inputs.Manifest, error) {
 	m, err := p.readSpec(ctx, d, refs)
-	if docker, ok := d.Spec.(build.Docker); ok && len(docker.CLIFlags) > 0 {
-		m.SetHidden("flags of docker build", strings.Join(docker.CLIFlags, "\x00"))
+	if docker, ok := d.Spec.(build.Docker); ok {
+		if len(docker.CLIFlags) > 0 {
+			m.SetHidden("flags of docker build", strings.Join(docker.CLIFlags, "\x00"))
+		}
+		if docker.Squash {
+			m.Set("squash", "true")
+		}
 	}
 	if d.Way != local.BuildKit {
 		m.Set("builder", fmt.Sprint(d.Way))
