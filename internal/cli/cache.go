@@ -39,6 +39,21 @@ func newCache(w World, c *common) *cobra.Command {
 type cacheFlags struct {
 	common *common
 	output string
+	file   string
+}
+
+// addCacheFile adds the flag that keeps a cache of its own.
+func addCacheFile(f *pflag.FlagSet, file *string) {
+	f.StringVar(file, "cache-file", "", "keep what is remembered of builds in the folder FILE.davit (default: one for all projects, in davit's own cache)")
+}
+
+// imageCache is the folder of what is remembered of builds; empty where nothing is kept. Skaffold's file of that name, if there is one, is left
+// alone: its keys say nothing to davit.
+func (w World) imageCache(file string) string {
+	if file == "" {
+		return w.cacheDir("images")
+	}
+	return w.path(file) + ".davit"
 }
 
 func (c *cacheFlags) addTo(f *pflag.FlagSet) {
@@ -54,10 +69,11 @@ func (c *cacheFlags) open(w World) (*cache.Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.CacheDir == "" {
-		return nil, errors.New("there is no folder for the cache: set XDG_CACHE_HOME or HOME")
+	folder := w.imageCache(c.file)
+	if folder == "" {
+		return nil, errors.New("there is no folder for the cache: set XDG_CACHE_HOME or HOME, or give one with --cache-file")
 	}
-	return cache.New(cache.Options{Folder: w.cacheDir("images"), Now: w.Now, Sink: sink}), nil
+	return cache.New(cache.Options{Folder: folder, Now: w.Now, Sink: sink}), nil
 }
 
 // cacheEntry is one key, for people and programs.
@@ -86,6 +102,7 @@ func newCacheLs(w World, c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runCacheLs(cmd.Context(), w, f) },
 	}
 	f.addTo(cmd.Flags())
+	addCacheFile(cmd.Flags(), &f.file)
 	return cmd
 }
 
@@ -166,6 +183,7 @@ registries stay: they are left to the registry's own retention.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runCachePrune(cmd.Context(), w, o) },
 	}
 	o.addTo(cmd.Flags())
+	addCacheFile(cmd.Flags(), &o.file)
 	cmd.Flags().StringVar(&o.olderThan, "older-than", defaultAge, "how long ago it was last of use, such as 168h or 30d; 0 forgets everything")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be removed, and remove nothing")
 	return cmd
@@ -254,6 +272,7 @@ type lastBuild struct {
 }
 
 func runCacheWhy(ctx context.Context, w World, o *whyOptions, image string) error {
+	o.file = o.build.cacheFile
 	if _, err := o.open(w); err != nil {
 		return err
 	}

@@ -85,6 +85,7 @@ type buildFlags struct {
 	insecure    []string
 	platforms   []string
 	cache       bool
+	cacheFile   string
 	push        bool
 	pushGiven   func() bool
 	builder     string
@@ -103,6 +104,7 @@ func (b *buildFlags) addTo(f *pflag.FlagSet, checkNodes bool) {
 	f.StringSliceVar(&b.insecure, "insecure-registry", nil, "registries to talk to in plain HTTP, beside those on this machine")
 	f.StringSliceVar(&b.platforms, "platform", nil, "platforms to build for, such as linux/amd64")
 	f.BoolVar(&b.cache, "cache-artifacts", true, "reuse images that were built of the same inputs")
+	addCacheFile(f, &b.cacheFile)
 	f.BoolVar(&b.push, "push", true, "push images to the registry")
 	f.StringVar(&b.builder, "builder", "", "where to build: the address of a buildkitd, or kubernetes://NAMESPACE?replicas=N for BuildKits in the cluster (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
 	f.StringVar(&b.builder, "buildkit-host", "", "another name of --builder")

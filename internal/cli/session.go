@@ -207,8 +207,12 @@ func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
 		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(),
 	}
+	file := ""
+	if b != nil {
+		file = b.cacheFile
+	}
 	s.pipe.Cache = cache.New(cache.Options{
-		Folder: s.world.cacheDir("images"), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
+		Folder: s.world.imageCache(file), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
 		Engine: engine.NewImages(s.engine),
 	})
 	if b == nil {
