@@ -4,13 +4,18 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/buildkit"
 	"github.com/davit-dev/davit/internal/build/carried"
+	"github.com/davit-dev/davit/internal/build/classic"
 	"github.com/davit-dev/davit/internal/build/custom"
+	"github.com/davit-dev/davit/internal/build/dockercli"
+	"github.com/davit-dev/davit/internal/build/local"
 	"github.com/davit-dev/davit/internal/build/pool"
 	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
@@ -37,8 +42,18 @@ func (b *builders) builder(ctx context.Context, a plan.Artifact) (build.Builder,
 		docker, err := b.s.engine()
 		return custom.New(custom.Options{Docker: docker, Keychain: keychain{b.s.dockerConfig()}}), "its build command", err
 	}
-	p, err := b.at(ctx, a.Builder)
-	return p.builder, p.name, err
+	switch docker, err := b.s.engine(); {
+	case a.Way == local.BuildKit:
+		p, err := b.at(ctx, a.Builder)
+		return p.builder, p.name, err
+	case a.Way == local.Classic:
+		return classic.New(classic.Options{Docker: docker, DockerConfig: b.s.dockerConfig()}), a.Way.String(), err
+	default:
+		return dockercli.New(dockercli.Options{
+			Docker: docker, DockerConfig: b.s.dockerConfig(), Environ: slices.Concat(b.s.world.Environ, b.s.dockerEnviron),
+			LookPath: exec.LookPath, UseBuildkit: a.UseBuildkit, Why: a.WhyWay,
+		}), a.Way.String(), err
+	}
 }
 
 // at gives the BuildKit at an address, looking for it once.

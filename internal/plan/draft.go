@@ -131,6 +131,7 @@ func (d *Draft) docker(c *config.Config, i int, m *model.Docker, environment *mo
 		UseDockerCLI: environment.UseDockerCLI, UseBuildkit: environment.UseBuildkit, DockerBuildkit: o.Getenv("DOCKER_BUILDKIT"),
 		Flags: m.CliFlags, UnknownFlags: unknown, Squash: m.Squash,
 	})
+	d.UseBuildkit = environment.UseBuildkit
 	if d.Way == local.BuildKit {
 		spec = flags.Apply(spec)
 		d.Platforms = flags.Platforms

@@ -22,28 +22,30 @@ import (
 
 // Draft is one artifact before its inputs are known.
 type Draft struct {
-	Image     string          // as in the config
-	Name      image.Reference // where it is pushed, without a tag unless the config gives one
-	Policy    model.Tagger
-	Tag       string // given for all images; empty: by the policy
-	Mode      string // SKAFFOLD_RUN_MODE, for Dockerfiles that ask for it
-	Dir       string // absolute: the folder that the config's paths start from
-	Written   Written
-	Context   string // absolute: the folder that is built
-	Spec      build.Spec
-	Reads     inputs.Custom // what a custom build says that it reads
-	Way       local.Way     // how a Dockerfile is built
-	WhyWay    string        // why not with BuildKit
-	Builder   string        // address of where to build; empty: what the machine has
-	Platforms []string
-	Requires  []Requirement
-	Before    []hook.Host
-	After     []hook.Host
-	Around    *Around // nil: none
-	Warning   string  // about its platforms; may be empty
-	Push      bool
-	Attest    []build.Attestation
-	Insecure  []string
+	Image   string          // as in the config
+	Name    image.Reference // where it is pushed, without a tag unless the config gives one
+	Policy  model.Tagger
+	Tag     string // given for all images; empty: by the policy
+	Mode    string // SKAFFOLD_RUN_MODE, for Dockerfiles that ask for it
+	Dir     string // absolute: the folder that the config's paths start from
+	Written Written
+	Context string // absolute: the folder that is built
+	Spec    build.Spec
+	Reads   inputs.Custom // what a custom build says that it reads
+	Way     local.Way     // how a Dockerfile is built
+	WhyWay  string        // why not with BuildKit
+	// UseBuildkit is build.local.useBuildkit, for the docker command.
+	UseBuildkit *bool
+	Builder     string // address of where to build; empty: what the machine has
+	Platforms   []string
+	Requires    []Requirement
+	Before      []hook.Host
+	After       []hook.Host
+	Around      *Around // nil: none
+	Warning     string  // about its platforms; may be empty
+	Push        bool
+	Attest      []build.Attestation
+	Insecure    []string
 }
 
 // Written is how the config writes paths; the tag policy inputDigest depends on that, as Skaffold's does.
