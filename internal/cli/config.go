@@ -17,6 +17,8 @@ type settingsOptions struct {
 	file        string
 	kubeContext string
 	all         bool
+	survey      bool
+	surveyID    string
 }
 
 func (o *settingsOptions) addTo(f *pflag.FlagSet, all string) {
@@ -25,9 +27,17 @@ func (o *settingsOptions) addTo(f *pflag.FlagSet, all string) {
 	f.BoolVarP(&o.all, all, all[:1], false, "settings of all kube contexts")
 }
 
-// context is the kube context meant; empty for the settings of all.
+// addChangeTo adds the flags of commands that change settings. Those of surveys are Skaffold's, which keeps them in the same file.
+func (o *settingsOptions) addChangeTo(f *pflag.FlagSet) {
+	o.addTo(f, "global")
+	f.BoolVarP(&o.survey, "survey", "s", false, "settings of Skaffold's surveys")
+	f.StringVarP(&o.surveyID, "id", "i", "", "with --survey: settings of the survey of this name")
+	_, _ = f.MarkHidden("survey"), f.MarkHidden("id")
+}
+
+// context is the kube context meant.
 func (o *settingsOptions) context(w World) (string, error) {
-	if o.all || o.kubeContext != "" {
+	if o.kubeContext != "" {
 		return o.kubeContext, nil
 	}
 	var flags configFlags
@@ -59,6 +69,7 @@ func newConfigList(w World) *cobra.Command {
 				return err
 			}
 			var text []byte
+			whose := "at all"
 			if o.all {
 				text, err = file.ListAll()
 			} else {
@@ -66,9 +77,13 @@ func newConfigList(w World) *cobra.Command {
 				if context, err = o.context(w); err == nil {
 					text, err = file.List(context)
 				}
+				whose = fmt.Sprintf("for the kube context %q", context)
 			}
 			if err != nil {
 				return err
+			}
+			if len(text) == 0 {
+				fmt.Fprintln(w.Stderr, "nothing is set "+whose+" in", file.Path)
 			}
 			_, err = w.Stdout.Write(text)
 			return err
@@ -85,10 +100,10 @@ func newConfigSet(w World) *cobra.Command {
 		Example: `  davit config set --global default-repo registry.example.com/team
   davit config set --kube-context staging multi-level-repo true`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return o.change(w, func(f *global.File, context string) error { return f.Set(context, args[0], args[1]) })
+			return o.change(w, args[0]+" is "+args[1], func(f *global.File, p global.Place) error { return f.Set(p, args[0], args[1]) })
 		},
 	}
-	o.addTo(cmd.Flags(), "global")
+	o.addChangeTo(cmd.Flags())
 	return cmd
 }
 
@@ -98,24 +113,33 @@ func newConfigUnset(w World) *cobra.Command {
 		Use: "unset NAME", Short: "Take a setting away", Args: exactArgs(1),
 		Example: "  davit config unset --global default-repo",
 		RunE: func(_ *cobra.Command, args []string) error {
-			return o.change(w, func(f *global.File, context string) error { return f.Unset(context, args[0]) })
+			return o.change(w, args[0]+" is not set", func(f *global.File, p global.Place) error { return f.Unset(p, args[0]) })
 		},
 	}
-	o.addTo(cmd.Flags(), "global")
+	o.addChangeTo(cmd.Flags())
 	return cmd
 }
 
-func (o *settingsOptions) change(w World, change func(f *global.File, context string) error) error {
+// change makes a change, and says what holds now.
+func (o *settingsOptions) change(w World, now string, change func(*global.File, global.Place) error) error {
 	file, err := o.open(w)
 	if err != nil {
 		return err
 	}
-	context, err := o.context(w)
-	if err != nil {
+	place := global.Place{Survey: o.survey, SurveyID: o.surveyID}
+	whose := "all kube contexts"
+	if !o.all {
+		if place.KubeContext, err = o.context(w); err != nil {
+			return err
+		}
+		whose = "the kube context " + place.KubeContext
+	}
+	if err := change(file, place); err != nil {
 		return err
 	}
-	if err := change(file, context); err != nil {
+	if err := file.Write(); err != nil {
 		return err
 	}
-	return file.Write()
+	fmt.Fprintf(w.Stdout, "%s for %s\n", now, whose)
+	return nil
 }

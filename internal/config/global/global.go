@@ -42,15 +42,28 @@ const (
 	list
 )
 
-// fields are the settings that can be set, in the order in which they are named to people.
-func fields() []struct {
+// Place says whose settings are changed: those of a kube context, or of all where it is empty. With Survey, their part about Skaffold's surveys is
+// meant, with SurveyID that about one of them; davit asks nothing, and keeps them for Skaffold.
+type Place struct {
+	KubeContext string
+	Survey      bool
+	SurveyID    string
+}
+
+type field struct {
 	Name string
 	Kind kind
-} {
-	return []struct {
-		Name string
-		Kind kind
-	}{
+}
+
+// fields are the settings that can be set there, in the order in which they are named to people.
+func (p Place) fields() []field {
+	switch {
+	case p.Survey && p.SurveyID != "":
+		return []field{{"taken", boolean}, {"id", text}}
+	case p.Survey:
+		return []field{{"disable-prompt", boolean}, {"last-taken", text}, {"last-prompted", text}}
+	}
+	return []field{
 		{"default-repo", text}, {"multi-level-repo", boolean}, {"local-cluster", boolean},
 		{"insecure-registries", list}, {"debug-helpers-registry", text}, {"update-check", boolean},
 		{"kind-disable-load", boolean}, {"k3d-disable-load", boolean}, {"collect-metrics", boolean},
@@ -181,14 +194,48 @@ func (f *File) section(kubeContext string, create bool) *yaml.Node {
 	return n
 }
 
-// Set changes one setting of a context, or of all where kubeContext is empty. A list gets one value more.
-func (f *File) Set(kubeContext, name, value string) error {
-	k, err := find(name)
+// place gives the settings of a place, making them where asked to.
+func (f *File) place(p Place, create bool) *yaml.Node {
+	section := f.section(p.KubeContext, create)
+	if section == nil || !p.Survey {
+		return section
+	}
+	child := func(n *yaml.Node, name string, empty func(*yaml.Node) *yaml.Node) *yaml.Node {
+		found := ynode.Get(n, name)
+		if create && ynode.IsNull(found) {
+			found = empty(nil)
+			ynode.Set(n, name, found)
+		}
+		return found
+	}
+	mapping := func(at *yaml.Node) *yaml.Node { return ynode.Mapping(at) }
+	survey := child(section, "survey", mapping)
+	if survey == nil || p.SurveyID == "" {
+		return survey
+	}
+	surveys := child(survey, "user-surveys", func(at *yaml.Node) *yaml.Node { return ynode.Sequence(at) })
+	for _, n := range ynode.Items(surveys) {
+		if id := ynode.Get(n, "id"); id != nil && id.Value == p.SurveyID {
+			return n
+		}
+	}
+	if !create {
+		return nil
+	}
+	n := ynode.Mapping(nil)
+	ynode.Set(n, "id", ynode.String(p.SurveyID, nil))
+	surveys.Content = append(surveys.Content, n)
+	return n
+}
+
+// Set changes one setting. A list gets one value more, an empty value takes the setting away.
+func (f *File) Set(p Place, name, value string) error {
+	k, err := p.find(name)
 	if err != nil {
 		return err
 	}
 	if value == "" {
-		return f.Unset(kubeContext, name)
+		return f.Unset(p, name)
 	}
 	switch k {
 	case boolean:
@@ -196,9 +243,9 @@ func (f *File) Set(kubeContext, name, value string) error {
 		if err != nil {
 			return &diag.Error{Cause: fmt.Sprintf("%q is not a value for %s", value, name), Next: "write true or false"}
 		}
-		ynode.Set(f.section(kubeContext, true), name, ynode.Bool(b, nil))
+		ynode.Set(f.place(p, true), name, ynode.Bool(b, nil))
 	case list:
-		section := f.section(kubeContext, true)
+		section := f.place(p, true)
 		if values := ynode.Get(section, name); values != nil && values.Kind == yaml.SequenceNode {
 			values.Content = append(values.Content, ynode.String(value, nil))
 		} else {
@@ -207,25 +254,25 @@ func (f *File) Set(kubeContext, name, value string) error {
 	default:
 		n := &yaml.Node{}
 		n.SetString(value)
-		ynode.Set(f.section(kubeContext, true), name, n)
+		ynode.Set(f.place(p, true), name, n)
 	}
 	return nil
 }
 
 // Unset takes a setting away.
-func (f *File) Unset(kubeContext, name string) error {
-	if _, err := find(name); err != nil {
+func (f *File) Unset(p Place, name string) error {
+	if _, err := p.find(name); err != nil {
 		return err
 	}
-	if section := f.section(kubeContext, false); section != nil {
+	if section := f.place(p, false); section != nil {
 		ynode.Take(section, name)
 	}
 	return nil
 }
 
-func find(name string) (kind, error) {
+func (p Place) find(name string) (kind, error) {
 	var names []string
-	for _, f := range fields() {
+	for _, f := range p.fields() {
 		if f.Name == name {
 			return f.Kind, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/davit-dev/davit/internal/config/global"
@@ -64,7 +65,7 @@ func TestSetKeepsTheRest(t *testing.T) {
 		{"", "insecure-registries", "c.example"}, {"prod", "local-cluster", "false"},
 		{"new", "default-repo", "new.example"}, {"kind-x", "local-cluster", ""},
 	} {
-		if err := f.Set(set[0], set[1], set[2]); err != nil {
+		if err := f.Set(global.Place{KubeContext: set[0]}, set[1], set[2]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +102,7 @@ func TestNoFileYet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Set("", "default-repo", "x.example"); err != nil {
+	if err := f.Set(global.Place{KubeContext: ""}, "default-repo", "x.example"); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Write(); err != nil {
@@ -121,8 +122,30 @@ func TestErrorsSayWhatToWrite(t *testing.T) {
 		{"defaultrepo", "x", "\"defaultrepo\" is not a setting\n  did you mean \"default-repo\"?"},
 		{"local-cluster", "maybe", "\"maybe\" is not a value for local-cluster\n  write true or false"},
 	} {
-		if err := f.Set("", test.name, test.value); err == nil || err.Error() != test.want {
+		if err := f.Set(global.Place{KubeContext: ""}, test.name, test.value); err == nil || err.Error() != test.want {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
+	}
+}
+
+func TestSurveysAreKeptForSkaffold(t *testing.T) {
+	f, err := global.Read(filepath.Join(t.TempDir(), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []struct{ id, name, value string }{
+		{"", "disable-prompt", "true"}, {"helm", "taken", "true"}, {"helm", "taken", "false"}, {"other", "taken", "true"}, {"", "last-taken", "x"}, {"", "last-taken", ""},
+	} {
+		if err := f.Set(global.Place{Survey: true, SurveyID: set.id}, set.name, set.value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := f.ListAll()
+	want := "global:\n  survey:\n    disable-prompt: true\n    user-surveys:\n      - id: helm\n        taken: false\n      - id: other\n        taken: true\n"
+	if err != nil || string(got) != want {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if err := f.Set(global.Place{Survey: true}, "taken", "true"); err == nil || !strings.Contains(err.Error(), `"taken" is not a setting`) {
+		t.Errorf("got %v", err)
 	}
 }
