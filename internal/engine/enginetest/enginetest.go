@@ -91,17 +91,17 @@ func Open(t testing.TB, e engine.Endpoint) *docker.Client {
 	return client
 }
 
-// Project writes a folder of files: names to contents. The file "busybox" is made this machine's, when it is named with the content "busybox".
+// Project writes a folder of files: names to contents. Scripts and programs are executable; the content "busybox" stands for this machine's.
 func Project(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
 		path, mode := filepath.Join(dir, name), os.FileMode(0o644)
-		if strings.HasPrefix(content, "#!") {
-			mode = 0o755
-		}
 		if content == "busybox" {
-			content, mode = busybox(t), 0o755
+			content = busybox(t)
+		}
+		if strings.HasPrefix(content, "#!") || strings.HasPrefix(content, "\x7fELF") {
+			mode = 0o755
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
