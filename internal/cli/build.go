@@ -85,15 +85,11 @@ func runBuild(ctx context.Context, w World, o *buildOptions) (err error) {
 	return o.write(w, format, images)
 }
 
-// planned gives the references that are known without building: with the digest of what exists, else the tag alone.
+// planned gives the references of a dry run: tags alone, as Skaffold does, also of images that exist.
 func planned(artifacts []plan.Artifact) []pipeline.Image {
 	images := make([]pipeline.Image, 0, len(artifacts))
 	for _, a := range artifacts {
-		ref := a.Ref.String()
-		if s, ok := a.State.(plan.UpToDate); ok && a.Push {
-			ref = a.Reference(s.Digest)
-		}
-		images = append(images, pipeline.Image{Name: a.Image, Ref: ref})
+		images = append(images, pipeline.Image{Name: a.Image, Ref: a.Ref.String()})
 	}
 	return images
 }

@@ -221,13 +221,19 @@ func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string
 }
 
 // make runs the hooks and the builder, and remembers what came of it.
-func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]string) (Image, error) {
+func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]string) (made Image, err error) {
 	builder, where, err := r.Builder(ctx, a)
 	if err != nil {
 		return Image{}, err
 	}
 	began := r.Now()
 	r.Sink.Emit(event.ArtifactStarted{Image: a.Image, Where: where})
+	built := false
+	defer func() {
+		if err != nil && !built && ctx.Err() == nil {
+			r.Sink.Emit(event.ArtifactFailed{Image: a.Image, Error: err.Error(), Took: r.Now().Sub(began)})
+		}
+	}()
 	if err := r.around[a.Around].before(); err != nil {
 		return Image{}, err
 	}
@@ -243,6 +249,7 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	if err != nil {
 		return Image{}, err
 	}
+	built = true
 	r.Sink.Emit(event.ArtifactBuilt{Image: a.Image, Ref: a.Ref.String(), Digest: result.Digest, Pushed: a.Push, Took: r.Now().Sub(began)})
 	if err := hook.Run(ctx, a.After, a.Image, env, r.Environ, r.Sink); err != nil {
 		return Image{}, fmt.Errorf("after building %s: %w", a.Image, err)
