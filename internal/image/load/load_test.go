@@ -64,10 +64,11 @@ var quiet = event.SinkFunc(func(event.Event) {})
 func (b *bench) nodeImage(t *testing.T) {
 	t.Helper()
 	files := map[string]string{
+		"busybox": "busybox",
 		// Not containerd's default snapshotter: davit has to find out. It works on every file system.
 		"config.toml": "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n  snapshotter = \"native\"\n",
 	}
-	dockerfile := "FROM scratch\nCOPY root /\nCOPY config.toml /etc/containerd/config.toml\nENV PATH=/usr/bin\n"
+	dockerfile := "FROM scratch\nCOPY root /\nCOPY busybox /bin/busybox\nCOPY config.toml /etc/containerd/config.toml\nENV PATH=/usr/bin\n"
 	for _, program := range []string{"containerd", "ctr"} {
 		path, err := exec.LookPath(program)
 		if err != nil {
