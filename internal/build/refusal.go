@@ -18,25 +18,26 @@ type answer struct {
 	pattern     string // a regular expression
 	cause, hint string
 	passing     bool // another try may succeed
+	retried     bool // BuildKit tried again itself
 }
 
 var answers = []answer{
-	{`429 Too Many|(?i)toomanyrequests`, "asked too often (429)", "try again later", true},
+	{`429 Too Many|HTTP 429|(?i)toomanyrequests`, "asked too often (429)", "try again later", true, false},
 	{`server gave HTTP response to HTTPS client`, "it speaks plain HTTP only",
-		"if that is meant to be, name it: --insecure-registry=HOST (a Docker Engine has to know it too: \"insecure-registries\" in its daemon.json)", false},
+		"if that is meant to be, name it: --insecure-registry=HOST (a Docker Engine has to know it too: \"insecure-registries\" in its daemon.json)", false, false},
 	{`x509: |certificate`, "its certificate is not trusted",
-		"add its authority to the machine that builds, or name it: --insecure-registry=HOST", false},
+		"add its authority to the machine that builds, or name it: --insecure-registry=HOST", false, false},
 	{`(?i)\bunauthorized\b|HTTP 401|no basic auth credentials|authorization failed|authentication required|failed to authorize`,
-		"it wants credentials, or those given are wrong (401)", "docker login HOST", false},
+		"it wants credentials, or those given are wrong (401)", "docker login HOST", false, false},
 	{`403 Forbidden|HTTP 403|(?i)\bdenied\b|insufficient_scope`, "access denied (403)",
-		"log in with an account that may use REPOSITORY: docker login HOST", false},
+		"log in with an account that may use REPOSITORY: docker login HOST", false, false},
 	{`(?i)name[_ ]unknown|repository name not known|repository .* (not found|does not exist)`, "it has no repository REPOSITORY",
-		"create it there, or choose another with --default-repo", false},
+		"create it there, or choose another with --default-repo", false, false},
 	{`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`,
-		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false},
-	{`\b5\d\d\b (?i:internal|bad|service|gateway)|\bunavailable(: |$)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
-		"it failed", "try again later, or look at the registry's log", false}, // the daemons tried again already
-	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false},
+		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false, false},
+	{`\b5\d\d\b (?i:internal|bad|service|gateway)|HTTP 5\d\d|\bunavailable(: |$)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
+		"it failed", "try again later, or look at the registry's log", true, true},
+	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false, false},
 }
 
 // Refusal is the [*RegistryError] for what a registry, or the way to it, answered to a daemon that was doing something ("pushing", "pulling")
@@ -82,6 +83,16 @@ func lastPart(err error) string {
 	return ""
 }
 
+// IsBusy says whether a registry said that it is asked too often, which is no reason for BuildKit to try again itself.
+func IsBusy(err error) bool {
+	var e *RegistryError
+	if !errors.As(err, &e) {
+		return false
+	}
+	a := findAnswer(e.Err)
+	return a != nil && a.passing && !a.retried
+}
+
 // IsPassing says whether a registry's answer may be another one soon.
 func IsPassing(err error) bool {
 	var e *RegistryError
@@ -92,8 +103,7 @@ func IsPassing(err error) bool {
 	return a != nil && a.passing
 }
 
-// pushTries is how often a push is tried that fails for a reason that may pass. The daemons try again themselves after
-// 5xx answers and dropped connections; this is about registries that say they are asked too often.
+// pushTries is how often a push is tried that fails for a reason that may pass.
 const pushTries = 3
 
 // Patiently tries again, ever later, what a registry refused for a reason that may pass.

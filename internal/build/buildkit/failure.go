@@ -39,10 +39,17 @@ func (j *job) failure(err error) error {
 	}
 	name, tail := j.log.failure(id)
 	step := &build.StepError{Excerpt: j.excerpt(err, name), ExitCode: exitCode(err), Err: plain(err)}
-	if step.ExitCode != 0 && strings.Contains(strings.Join(tail, "\n"), "exec format error") {
+	said := err.Error() + strings.Join(tail, "\n")
+	switch {
+	case step.ExitCode != 0 && strings.Contains(said, "exec format error"):
 		step.Hint = j.foreign(name)
+	case strings.Contains(strings.ToLower(said), "no space left on device"):
+		step.Hint = j.fullDisk()
 	}
 	if step.Excerpt.Line == 0 && step.ExitCode == 0 {
+		if step.Hint != "" {
+			return fmt.Errorf("%w; %s", plain(err), step.Hint)
+		}
 		return plain(err)
 	}
 	if id != "" || step.ExitCode != 0 {
@@ -52,6 +59,15 @@ func (j *job) failure(err error) error {
 		step.Step, step.Err = "", j.notInContext(missing[1], step.Excerpt, err)
 	}
 	return step
+}
+
+// fullDisk says what to do about it.
+func (j *job) fullDisk() string {
+	command := "davit builder prune"
+	if j.where.Kind == Engine {
+		command = "docker builder prune, docker image prune"
+	}
+	return fmt.Sprintf("the disk of the %s is full: free space there, such as by %s", j.where, command)
 }
 
 // lostDaemon is a connection that broke.
@@ -82,7 +98,7 @@ func exitCode(err error) int {
 // plain leaves out BuildKit's words that say nothing to a user. The error stays in the chain.
 func plain(err error) error {
 	text := err.Error()
-	for _, words := range []string{"failed to solve: ", "failed to solve with frontend dockerfile.v0: ", "dockerfile parse error on line "} {
+	for _, words := range []string{"failed to solve: ", "failed to solve with frontend dockerfile.v0: ", "ResourceExhausted: ", "dockerfile parse error on line "} {
 		if after, ok := strings.CutPrefix(text, words); ok {
 			text = after
 		}

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"crypto/sha256"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -84,6 +85,9 @@ func localMounts(spec build.Docker) (map[string]fsutil.FS, error) {
 	}
 	mounts := map[string]fsutil.FS{}
 	for name, folder := range folders {
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			return nil, errors.Join(fmt.Errorf("the build context %s is no folder", folder), err)
+		}
 		mount, err := fsutil.NewFS(folder)
 		if err != nil {
 			return nil, fmt.Errorf("reading the build context %s: %w", folder, err)

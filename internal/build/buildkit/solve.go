@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/moby/buildkit/client"
@@ -16,18 +17,21 @@ func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) 
 	}
 	j.useSyntax(&opt, syntax)
 	var answer map[string]string
+	var failed error
 	err = j.patiently(ctx, func() error {
-		var err error
-		answer, err = j.solveOnce(ctx, conn, opt)
-		if err != nil && j.withoutSyntax(&opt, syntax, err) {
-			answer, err = j.solveOnce(ctx, conn, opt)
+		answer, failed = j.solveOnce(ctx, conn, opt)
+		if failed != nil && j.withoutSyntax(&opt, syntax, failed) {
+			answer, failed = j.solveOnce(ctx, conn, opt)
 		}
-		if err != nil {
-			return j.failure(err)
+		if failed != nil {
+			failed = j.failure(failed)
+		}
+		if build.IsBusy(failed) {
+			return failed
 		}
 		return nil
 	})
-	return answer, err
+	return answer, cmp.Or(err, failed)
 }
 
 func (j *job) solveOnce(ctx context.Context, conn *connection, opt client.SolveOpt) (map[string]string, error) {
