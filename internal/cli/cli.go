@@ -18,7 +18,6 @@ import (
 
 	"github.com/joho/godotenv"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/davit-dev/davit/internal/build/buildkitd"
 	"github.com/davit-dev/davit/internal/config/load"
@@ -41,7 +40,6 @@ type World struct {
 	Home           string   // the user's folder; may be empty
 	CacheDir       string   // davit's own, below $XDG_CACHE_HOME; may be empty
 	Executable     string   // the path of davit itself
-	Terminal       bool     // whether Stdout is one
 	Now            func() time.Time
 	Version        string
 }
@@ -50,7 +48,6 @@ type World struct {
 func System(version string) World {
 	w := World{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(), Now: time.Now, Version: version,
-		Terminal: term.IsTerminal(int(os.Stdout.Fd())),
 	}
 	// What cannot be found out is missed where it is needed, with a better word than here.
 	w.Dir, _ = os.Getwd()
@@ -132,7 +129,7 @@ func Main(w World, args []string) int {
 		fmt.Fprintf(w.Stderr, "%v\nSee 'davit --help'.\n", err)
 		return exitUsage
 	}
-	fmt.Fprintln(w.Stderr, paint(w.Terminal, "31", "error:"), err)
+	fmt.Fprintln(w.Stderr, paint(w.colours(w.Stderr), "31", "error:"), err)
 	return exitFailure
 }
 
@@ -142,7 +139,7 @@ func run(ctx context.Context, w World, args []string) error {
 	}
 	w, err := withEnvFile(w)
 	if err != nil {
-		fmt.Fprintln(w.Stderr, paint(w.Terminal, "33", "warning:"), err)
+		fmt.Fprintln(w.Stderr, paint(w.colours(w.Stderr), "33", "warning:"), err)
 	}
 	if args, err = commandLine(w, args); err != nil {
 		return err

@@ -3,25 +3,31 @@ package cli
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/config/global"
-	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/plan"
-	"github.com/davit-dev/davit/internal/report"
 )
 
 // common are the flags of all commands.
 type common struct {
-	verbosity string
+	verbosity   string
+	color       int
+	forceColors bool
+	timestamps  bool
 }
 
 func (c *common) addTo(f *pflag.FlagSet) {
 	f.StringVarP(&c.verbosity, "verbosity", "v", "warn", "how much to say: debug, info, warn, error, fatal or panic")
+	f.IntVar(&c.color, "color", 34, "ANSI code of the colour for headings: 31 to 37, 91 to 95, or 0 for none")
+	f.BoolVar(&c.forceColors, "force-colors", false, "colours even where the output is no terminal")
+	f.BoolVar(&c.timestamps, "timestamps", false, "begin each line with the time")
+	f.Lookup("force-colors").Hidden = true
 	without(f, "interactive", "update-check")
 }
 
@@ -80,21 +86,22 @@ func (c *configFlags) settingsPath(w World) string {
 
 // buildFlags say how images are built.
 type buildFlags struct {
-	images      []string
-	tag         string
-	insecure    []string
-	platforms   []string
-	cache       bool
-	cacheFile   string
-	push        bool
-	pushGiven   func() bool
-	builder     string
-	checkNodes  bool
-	onePlatform bool
-	concurrency int
-	skipTests   bool
-	provenance  string
-	sbom        string
+	images       []string
+	tag          string
+	insecure     []string
+	platforms    []string
+	cache        bool
+	cacheFile    string
+	push         bool
+	pushGiven    func() bool
+	builder      string
+	checkNodes   bool
+	onePlatform  bool
+	digestSource string
+	concurrency  int
+	skipTests    bool
+	provenance   string
+	sbom         string
 }
 
 // addTo adds the flags; checkNodes is whether the command looks at the cluster's nodes when it is not told.
@@ -119,6 +126,11 @@ func (b *buildFlags) addTo(f *pflag.FlagSet, checkNodes bool) {
 	f.Lookup("sbom").NoOptDefVal = "true"
 	f.Lookup("push").NoOptDefVal = "true"
 	b.pushGiven = func() bool { return f.Changed("push") }
+}
+
+// addDigestSource adds the flag of commands that build and deploy.
+func (b *buildFlags) addDigestSource(f *pflag.FlagSet) {
+	f.StringVar(&b.digestSource, "digest-source", "", "none builds nothing and takes the images of the manifests as they are; remote, local and tag change nothing, as images are always pinned to what was built")
 }
 
 // attestations are what shall be attached to pushed images.
@@ -170,6 +182,10 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 		if b.pushGiven() {
 			o.Push = &b.push
 		}
+		if !slices.Contains([]string{"", "remote", "local", "tag", "none"}, b.digestSource) {
+			return o, usageError{fmt.Errorf("--digest-source %q is not known: use remote, local, tag or none", b.digestSource)}
+		}
+		o.NoBuild = b.digestSource == "none"
 		var err error
 		if o.Attest, err = b.attestations(); err != nil {
 			return o, err
@@ -191,17 +207,4 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 		o.Labels[name] = value
 	}
 	return o, nil
-}
-
-// lines makes the report for people on w.Stdout, or on w.Stderr where stdout belongs to something else.
-func (c *common) lines(w World, stdoutIsTaken bool) (event.Sink, error) {
-	level, err := report.ParseLevel(c.verbosity)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	out := w.Stdout
-	if stdoutIsTaken {
-		out = w.Stderr
-	}
-	return report.NewPlain(out, w.Stderr, level, w.Terminal && w.Getenv("NO_COLOR") == ""), nil
 }

@@ -48,6 +48,7 @@ built, pushed, tagged or applied. 'davit run --plan FILE' carries out exactly a 
 	}
 	o.config.addTo(cmd.Flags())
 	o.build.addTo(cmd.Flags(), true)
+	o.build.addDigestSource(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", `"json" prints the plan for programs`)
 	cmd.Flags().StringVar(&o.save, "save", "", "write the plan to this file, for 'davit run --plan'")
@@ -93,7 +94,7 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	if o.output == "json" {
 		err = json.NewEncoder(w.Stdout).Encode(outlook.Document)
 	} else {
-		_, err = w.Stdout.Write(planText(outlook.Document, w.Terminal && w.Getenv("NO_COLOR") == ""))
+		_, err = w.Stdout.Write(planText(outlook.Document, w.colours(w.Stdout)))
 	}
 	if err != nil {
 		return fmt.Errorf("writing the plan: %w", err)

@@ -17,15 +17,12 @@ import (
 	"github.com/davit-dev/davit/internal/report"
 )
 
-// reportFlags say how commands that run stages tell what happens, and to whom.
+// reportFlags say to whom commands that run stages tell what happens, beside the flags of all commands.
 type reportFlags struct {
-	color       int
-	forceColors bool
-	timestamps  bool
-	mute        []string
-	output      string
-	events      string
-	noServer    []string
+	mute     []string
+	output   string
+	events   string
+	noServer []string
 }
 
 // addTo adds the flags. A command whose --output is something else, as build's Go template, adds that itself.
@@ -35,10 +32,6 @@ func (r *reportFlags) addTo(f *pflag.FlagSet, ownOutput bool) {
 	if !ownOutput {
 		f.StringVar(&r.output, "output", "text", "text, or json for a line of JSON for every event")
 	}
-	f.IntVar(&r.color, "color", 34, "ANSI code of the colour for headings: 31 to 37, 91 to 95, or 0 for none")
-	f.BoolVar(&r.forceColors, "force-colors", false, "colours even where the output is no terminal")
-	f.BoolVar(&r.timestamps, "timestamps", false, "begin each line with the time")
-	f.Lookup("force-colors").Hidden = true
 	r.withoutServer(f)
 }
 
@@ -106,14 +99,16 @@ func isEvents(output string) bool { return output == "json" || output == "jsonl"
 // open starts the report of a command, to be closed with what the command returns. stdoutIsTaken says that standard output belongs to the
 // result, so that the report goes to standard error.
 func (r *reportFlags) open(w World, c *common, stdoutIsTaken bool) (report.Report, error) {
-	o, err := r.options(w, c)
+	o, err := c.shown(w, stdoutIsTaken)
 	if err != nil {
 		return nil, err
 	}
-	if stdoutIsTaken {
-		o.Out = w.Stderr
+	if o.Mute, err = r.muted(); err != nil {
+		return nil, err
 	}
-	r.dress(w, &o)
+	if o.JSON, err = r.json(); err != nil {
+		return nil, err
+	}
 	if r.events != "" {
 		file, err := os.OpenFile(w.path(r.events), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -128,46 +123,52 @@ func (r *reportFlags) open(w World, c *common, stdoutIsTaken bool) (report.Repor
 	return shown, nil
 }
 
-func (r *reportFlags) options(w World, c *common) (report.Options, error) {
-	o := report.Options{Out: w.Stdout, Err: w.Stderr, Timestamps: r.timestamps, Now: w.Now,
+// lines is the report of a command that has no stages: a line for each event.
+func (c *common) lines(w World, stdoutIsTaken bool) (event.Sink, error) {
+	o, err := c.shown(w, stdoutIsTaken)
+	o.Screen = nil
+	return report.New(o), err
+}
+
+// shown says how things look, by the flags, by what the streams are and by the customs of terminals: NO_COLOR (no-color.org) and TERM=dumb.
+func (c *common) shown(w World, stdoutIsTaken bool) (report.Options, error) {
+	o := report.Options{Out: w.Stdout, Err: w.Stderr, Timestamps: c.timestamps, Now: w.Now,
 		LogDir: cmp.Or(w.cacheDir("logs"), filepath.Join(os.TempDir(), "davit"))}
+	if stdoutIsTaken {
+		o.Out = w.Stderr
+	}
 	var err error
 	if o.Level, err = report.ParseLevel(c.verbosity); err != nil {
 		return o, usageError{err}
 	}
-	if o.Mute, err = r.muted(); err != nil {
-		return o, err
+	o.Colour = c.forceColors || w.colours(o.Out)
+	if c.color >= 31 && c.color <= 37 || c.color >= 91 && c.color <= 95 {
+		o.Heading = strconv.Itoa(c.color)
 	}
-	o.JSON, err = r.json()
-	return o, err
-}
-
-// dress decides about colours and about redrawing, by what Out is and by the customs of terminals: NO_COLOR (no-color.org) and TERM=dumb.
-func (r *reportFlags) dress(w World, o *report.Options) {
-	fd, terminal := terminalOf(o.Out)
-	smart := terminal && w.Getenv("TERM") != "dumb"
-	o.Colour = r.forceColors || smart && w.Getenv("NO_COLOR") == ""
-	if r.color >= 31 && r.color <= 37 || r.color >= 91 && r.color <= 95 {
-		o.Heading = strconv.Itoa(r.color)
-	}
-	if !smart {
-		return
-	}
-	o.Screen = func() (columns, rows int) {
-		columns, rows, err := term.GetSize(fd)
-		if err != nil {
-			return 0, 0
+	if fd, smart := w.terminal(o.Out); smart {
+		o.Screen = func() (columns, rows int) {
+			columns, rows, err := term.GetSize(fd)
+			if err != nil {
+				return 0, 0
+			}
+			return columns, rows
 		}
-		return columns, rows
+		_, same := w.terminal(o.Err)
+		o.ErrElsewhere = !same
 	}
-	_, errsToo := terminalOf(o.Err)
-	o.ErrElsewhere = !errsToo
+	return o, nil
 }
 
-// terminalOf says whether a stream is a terminal that understands escape sequences.
-func terminalOf(w io.Writer) (fd int, terminal bool) {
-	file, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+// colours says whether what is written to a stream may be coloured.
+func (w World) colours(stream io.Writer) bool {
+	_, smart := w.terminal(stream)
+	return smart && w.Getenv("NO_COLOR") == ""
+}
+
+// terminal says whether a stream is a terminal that understands escape sequences.
+func (w World) terminal(stream io.Writer) (fd int, smart bool) {
+	file, ok := stream.(*os.File)
+	if !ok || w.Getenv("TERM") == "dumb" || !term.IsTerminal(int(file.Fd())) {
 		return 0, false
 	}
 	return int(file.Fd()), escapes(file)
