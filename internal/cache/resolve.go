@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// ErrNoImage says that a registry answered, and has no such image.
+var ErrNoImage = errors.New("there is no image")
+
 // Resolve finds the digests behind references in their registries, in parallel, in their order. The error names all that cannot be found; a
 // registry that does not answer is given up after its first failure.
 func (c *Cache) Resolve(ctx context.Context, refs []string) ([]string, error) {
@@ -46,7 +49,7 @@ func (b *batch) resolve(ref string) (string, error) {
 	case err == nil:
 		return d.Digest.String(), nil
 	case errors.As(err, &answered) && answered.StatusCode == http.StatusNotFound:
-		return "", fmt.Errorf("there is no image %s: build and push it, or take another --digest-source", ref)
+		return "", fmt.Errorf("%w %s: build and push it first", ErrNoImage, ref)
 	case !errors.As(err, &answered):
 		s.giveUp()
 	}

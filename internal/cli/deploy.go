@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/pipeline"
 )
 
 type deployOptions struct {
@@ -55,6 +59,9 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.pin(ctx, images); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err
@@ -65,4 +72,30 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	}
 	s.pipe.SetImages(rendered, images)
 	return s.pipe.Deploy(ctx, rendered, images)
+}
+
+// pin gives images that are known by their tags only the digests that their registries have now. One whose registry does not say is deployed by
+// its tag; one that its registry does not have is an error.
+func (s *session) pin(ctx context.Context, images []pipeline.Image) error {
+	for i := range images {
+		image := &images[i]
+		if image.Digest != "" {
+			continue
+		}
+		if s.cluster.Local {
+			image.Local = true
+			continue
+		}
+		digests, err := s.pipe.Cache.Resolve(ctx, []string{image.Ref})
+		if errors.Is(err, cache.ErrNoImage) || ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			s.sink.Emit(event.Warning{Message: fmt.Sprintf("%v: %s is deployed by its tag, and what runs is not proven", err, image.Name)})
+			continue
+		}
+		image.Digest, image.Index = digests[0], true
+		image.Ref += "@" + image.Digest
+	}
+	return nil
 }

@@ -25,6 +25,7 @@ func decisive() *pflag.FlagSet {
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	(&configFlags{}).addTo(f)
 	(&buildFlags{}).addTo(f, true)
+	(&buildFlags{}).addDigestSource(f)
 	(&deployFlags{}).addTo(f)
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.VisitAll(func(flag *pflag.Flag) {

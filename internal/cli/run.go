@@ -42,6 +42,7 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	o.config.addTo(cmd.Flags())
 	o.report.addTo(cmd.Flags(), false)
 	o.build.addTo(cmd.Flags(), true)
+	o.build.addDigestSource(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
 	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children")

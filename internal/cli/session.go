@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -94,6 +95,9 @@ func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, comman
 		KubeContext: c.kubeContext, Home: w.Home, ViewOnly: viewOnly,
 		CurrentContext: func() (string, error) {
 			k, err := kube.Connect(c.kubeOptions(w, sink))
+			if _, none := errors.AsType[*kube.NoKubeconfigError](err); none {
+				return "", nil // a build needs no cluster: profiles see an empty name
+			}
 			if err != nil {
 				return "", err
 			}

@@ -171,6 +171,8 @@ func nameOf(o PlannedObject) string {
 
 func movedArtifact(was, is PlannedArtifact) string {
 	switch {
+	case was.Action != is.Action && was.Action == ArtifactUndecided: // what it stands on is part of its inputs by now
+		return fmt.Sprintf("the plan says %s, and now it would be %s", was.Action, is.Action)
 	case was.Inputs != is.Inputs:
 		return "its inputs changed"
 	case was.Reference != is.Reference:
@@ -189,10 +191,10 @@ func movedArtifact(was, is PlannedArtifact) string {
 
 func movedObject(was, is PlannedObject) string {
 	switch {
-	case was.Fingerprint != is.Fingerprint:
-		return "its manifest changed"
 	case was.Action != is.Action:
 		return fmt.Sprintf("the plan says %s, and now it would be %s", was.Action, is.Action)
+	case was.Fingerprint != is.Fingerprint:
+		return "its manifest changed"
 	case was.UID != is.UID:
 		return "it was deleted and made anew"
 	case was.LiveVersion != is.LiveVersion, was.Set != is.Set, !sameJSON(was.Changes, is.Changes), !slices.Equal(was.Notes, is.Notes):
