@@ -24,6 +24,9 @@ import (
 
 // Prepare tags the drafts, reads what they are made of, looks for what exists already, and decides. It changes nothing.
 func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Artifact, error) {
+	if len(drafts) == 0 {
+		return nil, nil
+	}
 	levels, err := plan.Order(drafts)
 	if err != nil {
 		return nil, err
