@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/davit-dev/davit/internal/build"
@@ -91,8 +92,15 @@ type lines struct {
 func (l *lines) Emit(e event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e, ok := e.(event.ArtifactLog); ok {
+	switch e := e.(type) {
+	case event.ArtifactLog:
 		l.all = append(l.all, e.Line)
+	case event.BuildStep:
+		l.all = append(l.all, strings.ToUpper(string(e.State))+" "+e.Name)
+	case event.StepTransfer:
+		if e.Done {
+			l.all = append(l.all, fmt.Sprintf("%s %s done", e.What, units.HumanSize(float64(e.Current))))
+		}
 	}
 }
 

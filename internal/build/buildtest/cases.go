@@ -3,6 +3,7 @@ package buildtest
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"io"
 	"net"
 	"net/http"
 	"net/http/cgi"
@@ -179,7 +180,7 @@ func (s *suite) serveFiles(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repository := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"}}
+	repository := &cgi.Handler{Path: git, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1"}, Stderr: io.Discard}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/repo.git/") {
 			repository.ServeHTTP(w, r)
