@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
-	"net/http/httptest"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -50,9 +47,7 @@ func TestClassic(t *testing.T) {
 	t.Parallel()
 	docker := enginetest.Start(t)
 	b := classic.New(classic.Options{Docker: docker, DockerConfig: t.TempDir()})
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
-	defer server.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
+	host := enginetest.Registry(t)
 
 	// try builds a project and pushes it.
 	try := func(t *testing.T, dir string, change func(*build.Request, *build.Docker)) (build.Request, build.Result, *heard, error) {

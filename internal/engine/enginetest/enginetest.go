@@ -7,6 +7,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/registry"
 	docker "github.com/moby/moby/client"
 
 	"github.com/davit-dev/davit/internal/engine"
@@ -36,12 +40,12 @@ func Start(t testing.TB, args ...string) engine.Endpoint {
 		t.Fatal(err)
 	}
 	host := "unix://" + filepath.Join(dir, "docker.sock")
-	var log bytes.Buffer
+	var printed bytes.Buffer
 	cmd := exec.Command(dockerd, append([]string{
 		"--host", host, "--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid", "--config-file", dir + "/daemon.json",
 		"--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false",
 	}, args...)...)
-	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Stdout, cmd.Stderr = &printed, &printed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +54,7 @@ func Start(t testing.TB, args ...string) engine.Endpoint {
 			t.Error(err)
 		}
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("the Docker Engine ended badly: %v\n%s", err, log.String())
+			t.Errorf("the Docker Engine ended badly: %v\n%s", err, printed.String())
 		}
 		// dockerd leaves the network of containers that have the machine's.
 		if err := syscall.Unmount(filepath.Join(dir, "exec/netns/default"), 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
@@ -70,7 +74,7 @@ func Start(t testing.TB, args ...string) engine.Endpoint {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("the Docker Engine does not answer:\n%s", log.String())
+			t.Fatalf("the Docker Engine does not answer:\n%s", printed.String())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -123,4 +127,12 @@ func busybox(t testing.TB) string {
 		t.Fatalf("this test needs a static busybox (apt-get install busybox-static): %v", err)
 	}
 	return string(data)
+}
+
+// Registry serves an empty registry until the test ends, and returns its host and port.
+func Registry(t testing.TB) string {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
 }
