@@ -1,7 +1,9 @@
 package report
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -9,9 +11,9 @@ import (
 	"github.com/davit-dev/davit/internal/event"
 )
 
-// Lines writes each event as one line of JSON. The shape is described in docs/output.md and only grows: fields are added, none is renamed
+// jsonLines writes each event as one line of JSON. The shape is described in docs/output.md and only grows: fields are added, none is renamed
 // and none changes its meaning.
-type Lines struct {
+type jsonLines struct {
 	mu    sync.Mutex
 	out   io.Writer
 	file  io.Closer // closed at the end; may be nil
@@ -20,10 +22,10 @@ type Lines struct {
 	began time.Time
 }
 
-var _ Report = (*Lines)(nil)
+var _ Report = (*jsonLines)(nil)
 
-func newLines(out io.Writer, level Level, now func() time.Time) *Lines {
-	return &Lines{out: out, level: level, now: now, began: now()}
+func newJSONLines(out io.Writer, level Level, now func() time.Time) *jsonLines {
+	return &jsonLines{out: out, level: level, now: now, began: now()}
 }
 
 // record is one line. Empty fields are left out.
@@ -67,7 +69,7 @@ type recordContainer struct {
 }
 
 // Emit writes an event's line.
-func (l *Lines) Emit(e event.Event) {
+func (l *jsonLines) Emit(e event.Event) {
 	if _, quiet := e.(event.Debug); quiet && l.level < LevelDebug {
 		return
 	}
@@ -78,7 +80,7 @@ func (l *Lines) Emit(e event.Event) {
 }
 
 // Close writes the last line, which says how the run ended.
-func (l *Lines) Close(err error) {
+func (l *jsonLines) Close(err error) {
 	ok := err == nil
 	l.write(record{Event: "end", OK: &ok, Errors: messages(err), Seconds: seconds(l.now().Sub(l.began))})
 	if l.file != nil {
@@ -86,23 +88,39 @@ func (l *Lines) Close(err error) {
 	}
 }
 
-// messages gives the text of each error that was joined into one.
+// messages gives the text of each error that was joined into one. What was cancelled says so only where nothing else went wrong.
 func messages(err error) []string {
 	if err == nil {
 		return nil
 	}
-	joined, many := err.(interface{ Unwrap() []error }) //nolint:errorlint // what wraps a join has words of its own
-	if !many {
-		return []string{err.Error()}
-	}
 	var all []string
-	for _, e := range joined.Unwrap() {
-		all = append(all, messages(e)...)
+	cancelled := false
+	for _, e := range flatten(err) {
+		if errors.Is(e, context.Canceled) {
+			cancelled = true
+			continue
+		}
+		all = append(all, e.Error())
+	}
+	if cancelled && len(all) == 0 {
+		return []string{"interrupted"}
 	}
 	return all
 }
 
-func (l *Lines) write(r record) {
+func flatten(err error) []error {
+	joined, many := err.(interface{ Unwrap() []error }) // what wraps a join has words of its own
+	if !many {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
+
+func (l *jsonLines) write(r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.Time = l.now().UTC().Format("2006-01-02T15:04:05.000Z07:00")

@@ -71,7 +71,7 @@ func (w *liveWorkload) is(resource, namespace string) bool {
 	return w.resource == resource && w.namespace == namespace
 }
 
-func (t *Terminal) workload(e event.RolloutProgress) {
+func (t *terminal) workload(e event.RolloutProgress) {
 	at := slices.IndexFunc(t.workloads, func(w *liveWorkload) bool { return w.is(e.Resource, e.Namespace) })
 	if at < 0 {
 		at = len(t.workloads)
@@ -81,7 +81,7 @@ func (t *Terminal) workload(e event.RolloutProgress) {
 }
 
 // noteBuild keeps what is shown of builds, and says whether that is all that an event is good for.
-func (t *Terminal) noteBuild(e event.Event) bool {
+func (t *terminal) noteBuild(e event.Event) bool {
 	switch e := e.(type) {
 	case event.ArtifactStarted:
 		t.builds = append(t.builds, &liveBuild{image: e.Image, where: e.Where, began: t.o.Now()})
@@ -112,7 +112,7 @@ func (t *Terminal) noteBuild(e event.Event) bool {
 	return false
 }
 
-func (t *Terminal) build(image string) *liveBuild {
+func (t *terminal) build(image string) *liveBuild {
 	for _, b := range t.builds {
 		if b.image == image {
 			return b
@@ -121,7 +121,7 @@ func (t *Terminal) build(image string) *liveBuild {
 	return nil
 }
 
-func (t *Terminal) find(image string, step int) *liveStep {
+func (t *terminal) find(image string, step int) *liveStep {
 	if b := t.build(image); b != nil {
 		for _, s := range b.steps {
 			if s.number == step {
@@ -132,13 +132,13 @@ func (t *Terminal) find(image string, step int) *liveStep {
 	return nil
 }
 
-func (t *Terminal) drop(image string) *liveBuild {
+func (t *terminal) drop(image string) *liveBuild {
 	b := t.build(image)
 	t.builds = slices.DeleteFunc(t.builds, func(other *liveBuild) bool { return other == b })
 	return b
 }
 
-func (t *Terminal) step(e event.BuildStep) {
+func (t *terminal) step(e event.BuildStep) {
 	b := t.build(e.Image)
 	if b == nil {
 		return
@@ -157,7 +157,7 @@ func (t *Terminal) step(e event.BuildStep) {
 }
 
 // failed scrolls up what a failed step printed, less what its error is going to repeat.
-func (t *Terminal) failed(e event.BuildStep, s *liveStep) {
+func (t *terminal) failed(e event.BuildStep, s *liveStep) {
 	if len(s.log) <= event.LastLines {
 		return
 	}
@@ -172,7 +172,7 @@ func (t *Terminal) failed(e event.BuildStep, s *liveStep) {
 const shortDigest = 19
 
 // built makes one line of a build.
-func (t *Terminal) built(e event.ArtifactBuilt) {
+func (t *terminal) built(e event.ArtifactBuilt) {
 	e.Digest = e.Digest[:min(len(e.Digest), shortDigest)]
 	of := ""
 	if b := t.drop(e.Image); b != nil {
@@ -201,7 +201,7 @@ func (b *liveBuild) cached() string {
 }
 
 // lines are what is shown in place, in so many rows.
-func (t *Terminal) lines(rows int) []line {
+func (t *terminal) lines(rows int) []line {
 	var all []line
 	now := t.o.Now()
 	for _, s := range t.stages {
@@ -226,7 +226,7 @@ func (t *Terminal) lines(rows int) []line {
 const mostSteps = 8
 
 // buildLines are those of one build: its name, and in up to so many rows more its steps.
-func (t *Terminal) buildLines(b *liveBuild, now time.Time, rows int) []line {
+func (t *terminal) buildLines(b *liveBuild, now time.Time, rows int) []line {
 	head := line{text: "[" + shortName(b.image) + "]", right: clock(now.Sub(b.began)), code: t.code("1")}
 	switch last := b.last(); {
 	case last == nil && b.where != "":
@@ -250,7 +250,7 @@ func (t *Terminal) buildLines(b *liveBuild, now time.Time, rows int) []line {
 	return append([]line{head}, steps...)
 }
 
-func (t *Terminal) stepLine(s *liveStep, now time.Time) line {
+func (t *terminal) stepLine(s *liveStep, now time.Time) line {
 	l := line{text: " => " + s.text()}
 	switch s.state {
 	case event.StepStarted:
@@ -265,7 +265,7 @@ func (t *Terminal) stepLine(s *liveStep, now time.Time) line {
 	return l
 }
 
-func (t *Terminal) code(sgr string) string {
+func (t *terminal) code(sgr string) string {
 	if t.o.Colour {
 		return sgr
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/davit-dev/davit/internal/event"
 )
 
-// Mute keeps the details of some stages out of a report, and writes them to files.
-type Mute struct {
+// mute keeps the details of some stages out of a report, and writes them to files.
+type mute struct {
 	Report
 	o Options
 
@@ -21,7 +21,7 @@ type Mute struct {
 }
 
 type logFile struct {
-	*Plain
+	*plain
 	file *os.File
 }
 
@@ -30,11 +30,11 @@ func newMute(next Report, o Options) Report {
 	if len(o.Mute) == 0 {
 		return next
 	}
-	return &Mute{Report: next, o: o, files: map[string]*logFile{}}
+	return &mute{Report: next, o: o, files: map[string]*logFile{}}
 }
 
 // Emit passes an event on, or writes it to its stage's file.
-func (m *Mute) Emit(e event.Event) {
+func (m *mute) Emit(e event.Event) {
 	stage, name, detail := m.place(e)
 	if !slices.Contains(m.o.Mute, stage) {
 		m.Report.Emit(e)
@@ -53,7 +53,7 @@ func (m *Mute) Emit(e event.Event) {
 }
 
 // Close closes the files as well.
-func (m *Mute) Close(err error) {
+func (m *mute) Close(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, l := range m.files {
@@ -66,7 +66,7 @@ func (m *Mute) Close(err error) {
 
 // place says which stage an event is a part of, the name of the file that tells of it, and whether it is a detail or something that is shown
 // even so.
-func (m *Mute) place(e event.Event) (stage event.Stage, name string, detail bool) {
+func (m *mute) place(e event.Event) (stage event.Stage, name string, detail bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	run := m.o.Now().Format("2006-01-02_15-04-05")
@@ -100,7 +100,7 @@ func (m *Mute) place(e event.Event) (stage event.Stage, name string, detail bool
 }
 
 // log gives the file for a stage, or for one artifact's build. A file that cannot be made mutes nothing. first says that it is new.
-func (m *Mute) log(stage event.Stage, name string) (l *logFile, first bool) {
+func (m *mute) log(stage event.Stage, name string) (l *logFile, first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := string(stage)

@@ -13,28 +13,23 @@ import (
 	"github.com/davit-dev/davit/internal/event"
 )
 
-// Plain writes one line for each event, in the words that people and scripts know from Skaffold. With colour it marks
+// plain writes one line for each event, in the words that people and scripts know from Skaffold. With colour it marks
 // what is good and what needs a look; the words are the same.
-type Plain struct {
+type plain struct {
 	mu   sync.Mutex
 	o    Options
 	last map[string]string // last rollout message of a workload, to say each once
 }
 
-var _ Report = (*Plain)(nil)
+var _ Report = (*plain)(nil)
 
-// NewPlain shows events on out, warnings on errs.
-func NewPlain(out, errs io.Writer, level Level, colour bool) *Plain {
-	return newPlain(Options{Out: out, Err: errs, Level: level, Colour: colour, Now: time.Now})
-}
-
-func newPlain(o Options) *Plain { return &Plain{o: o, last: map[string]string{}} }
+func newPlain(o Options) *plain { return &plain{o: o, last: map[string]string{}} }
 
 // Close implements Report.
-func (p *Plain) Close(error) {}
+func (p *plain) Close(error) {}
 
 // Emit writes the line or lines of one event.
-func (p *Plain) Emit(e event.Event) {
+func (p *plain) Emit(e event.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := e.(type) {
@@ -81,7 +76,7 @@ func (p *Plain) Emit(e event.Event) {
 	}
 }
 
-func (p *Plain) started(s event.Stage) {
+func (p *plain) started(s event.Stage) {
 	if h := heading(s); h != "" {
 		p.line("%s", p.paint(p.o.Heading, h+"..."))
 	}
@@ -111,7 +106,7 @@ func heading(s event.Stage) string {
 	return ""
 }
 
-func (p *Plain) done(e event.StageDone) {
+func (p *plain) done(e event.StageDone) {
 	switch e.Stage {
 	case event.StageWait:
 		p.line("Deployments stabilized in %s", Seconds(e.Took))
@@ -120,7 +115,7 @@ func (p *Plain) done(e event.StageDone) {
 	}
 }
 
-func (p *Plain) cache(e event.CacheChecked) {
+func (p *plain) cache(e event.CacheChecked) {
 	if e.Found {
 		p.line(" - %s: %s", e.Image, p.green("Found "+e.Where))
 		return
@@ -132,7 +127,7 @@ func (p *Plain) cache(e event.CacheChecked) {
 }
 
 // step writes what begins and how it ended, as BuildKit's own plain progress does.
-func (p *Plain) step(e event.BuildStep) {
+func (p *plain) step(e event.BuildStep) {
 	switch e.State {
 	case event.StepStarted:
 		p.numbered(e.Image, e.Step, e.Name)
@@ -152,7 +147,7 @@ func (p *Plain) step(e event.BuildStep) {
 // internal says whether a step is not one of the Dockerfile's.
 func internal(step string) bool { return strings.HasPrefix(step, "[internal]") }
 
-func (p *Plain) transfer(e event.StepTransfer) {
+func (p *plain) transfer(e event.StepTransfer) {
 	if !e.Done {
 		return
 	}
@@ -163,7 +158,7 @@ func (p *Plain) transfer(e event.StepTransfer) {
 	p.numbered(e.Image, e.Step, e.What+amount+" done")
 }
 
-func (p *Plain) log(e event.ArtifactLog) {
+func (p *plain) log(e event.ArtifactLog) {
 	if e.Step > 0 {
 		p.numbered(e.Image, e.Step, e.Line)
 		return
@@ -171,11 +166,11 @@ func (p *Plain) log(e event.ArtifactLog) {
 	p.line("[%s] %s", shortName(e.Image), e.Line)
 }
 
-func (p *Plain) numbered(image string, step int, text string) {
+func (p *plain) numbered(image string, step int, text string) {
 	p.line("[%s] #%d %s", shortName(image), step, text)
 }
 
-func (p *Plain) proved(e event.WorkloadProved) {
+func (p *plain) proved(e event.WorkloadProved) {
 	for _, c := range e.Containers {
 		pods := "pods run"
 		if c.Pods == 1 {
@@ -185,18 +180,18 @@ func (p *Plain) proved(e event.WorkloadProved) {
 	}
 }
 
-func (p *Plain) verb(verb string) string {
+func (p *plain) verb(verb string) string {
 	if verb == "unchanged" {
 		return verb
 	}
 	return p.green(verb)
 }
 
-func (p *Plain) red(s string) string    { return p.paint("31", s) }
-func (p *Plain) green(s string) string  { return p.paint("32", s) }
-func (p *Plain) yellow(s string) string { return p.paint("33", s) }
+func (p *plain) red(s string) string    { return p.paint("31", s) }
+func (p *plain) green(s string) string  { return p.paint("32", s) }
+func (p *plain) yellow(s string) string { return p.paint("33", s) }
 
-func (p *Plain) paint(code, s string) string {
+func (p *plain) paint(code, s string) string {
 	if !p.o.Colour || code == "" {
 		return s
 	}
@@ -207,11 +202,11 @@ func (p *Plain) paint(code, s string) string {
 const timeFormat = "2006-01-02 15:04:05 "
 
 // line drops write errors: a reader that went away must not end a deployment half-way.
-func (p *Plain) line(format string, args ...any) { p.write(p.o.Out, fmt.Sprintf(format, args...)) }
+func (p *plain) line(format string, args ...any) { p.write(p.o.Out, fmt.Sprintf(format, args...)) }
 
-func (p *Plain) warn(mark, message string) { p.write(p.o.Err, mark+" "+message) }
+func (p *plain) warn(mark, message string) { p.write(p.o.Err, mark+" "+message) }
 
-func (p *Plain) write(w io.Writer, text string) {
+func (p *plain) write(w io.Writer, text string) {
 	if p.o.Timestamps {
 		stamp := p.o.Now().Format(timeFormat)
 		text = stamp + strings.ReplaceAll(text, "\n", "\n"+stamp)

@@ -70,14 +70,14 @@ func New(o Options) Report {
 	var all tee
 	switch {
 	case o.JSON:
-		all = append(all, newLines(o.Out, o.Level, o.Now))
+		all = append(all, newJSONLines(o.Out, o.Level, o.Now))
 	case o.Screen != nil && !o.Timestamps:
 		all = append(all, newMute(newTerminal(o), o))
 	default:
 		all = append(all, newMute(newPlain(o), o))
 	}
 	if o.Events != nil {
-		events := newLines(o.Events, o.Level, o.Now)
+		events := newJSONLines(o.Events, o.Level, o.Now)
 		events.file = o.Events
 		all = append(all, events)
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -82,6 +83,21 @@ func TestEventsAsJSON(t *testing.T) {
 	r.Close(errors.Join(errors.New("one"), errors.New("two")))
 	if got := out.String(); !strings.Contains(got, `"debug","message":"details"`) || !strings.Contains(got, `"ok":false,"errors":["one","two"]`) {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestHowARunEnded(t *testing.T) {
+	cancelled := fmt.Errorf("building web: %w", context.Canceled)
+	for want, err := range map[string]error{
+		`"ok":true,"seconds":0}`:                         nil,
+		`"ok":false,"errors":["interrupted"],`:           errors.Join(cancelled, cancelled),
+		`"ok":false,"errors":["no such file"],"seconds"`: errors.Join(cancelled, errors.New("no such file")),
+	} {
+		var out strings.Builder
+		New(Options{Out: &out, JSON: true, Now: fixed}).Close(err)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%v: %s", err, out.String())
+		}
 	}
 }
 

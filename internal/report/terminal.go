@@ -11,11 +11,11 @@ import (
 // frame is the time between two drawings.
 const frame = 100 * time.Millisecond
 
-// Terminal shows what goes on in place: each build with its steps, each workload that is waited for. What is over scrolls up, in the words of
-// Plain; a build as one line.
-type Terminal struct {
+// terminal shows what goes on in place: each build with its steps, each workload that is waited for. What is over scrolls up, in the words of
+// plain; a build as one line.
+type terminal struct {
 	mu     sync.Mutex
-	words  *Plain // writes what scrolls
+	words  *plain // writes what scrolls
 	region *region
 	o      Options
 
@@ -27,10 +27,10 @@ type Terminal struct {
 	closed        bool
 }
 
-var _ Report = (*Terminal)(nil)
+var _ Report = (*terminal)(nil)
 
-func newTerminal(o Options) *Terminal {
-	t := &Terminal{o: o, region: &region{out: o.Out, size: o.Screen}}
+func newTerminal(o Options) *terminal {
+	t := &terminal{o: o, region: &region{out: o.Out, size: o.Screen}}
 	words := o
 	words.Out = &t.region.above
 	if !o.ErrElsewhere {
@@ -41,7 +41,7 @@ func newTerminal(o Options) *Terminal {
 }
 
 // Emit shows an event.
-func (t *Terminal) Emit(e event.Event) {
+func (t *terminal) Emit(e event.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.note(e) {
@@ -51,7 +51,7 @@ func (t *Terminal) Emit(e event.Event) {
 }
 
 // Close leaves what scrolled, and nothing else.
-func (t *Terminal) Close(error) {
+func (t *terminal) Close(error) {
 	t.mu.Lock()
 	t.closed = true
 	t.region.draw(nil)
@@ -64,7 +64,7 @@ func (t *Terminal) Close(error) {
 }
 
 // note keeps what is shown in place, and says whether that is all that an event is good for.
-func (t *Terminal) note(e event.Event) bool {
+func (t *terminal) note(e event.Event) bool {
 	switch e := e.(type) {
 	case event.StageStarted:
 		if e.Stage != event.StageTags { // that one is over at once
@@ -85,7 +85,7 @@ func (t *Terminal) note(e event.Event) bool {
 }
 
 // forget drops what a stage left.
-func (t *Terminal) forget(s event.Stage) {
+func (t *terminal) forget(s event.Stage) {
 	switch s {
 	case event.StageBuild:
 		t.builds = nil
@@ -95,7 +95,7 @@ func (t *Terminal) forget(s event.Stage) {
 }
 
 // show draws at once where nothing is redrawn in place, and lets the next frame do it otherwise.
-func (t *Terminal) show() {
+func (t *terminal) show() {
 	switch {
 	case t.closed || len(t.stages) == 0:
 		t.region.draw(nil)
@@ -106,7 +106,7 @@ func (t *Terminal) show() {
 	}
 }
 
-func (t *Terminal) redraw(stop <-chan struct{}, stopped chan<- struct{}) {
+func (t *terminal) redraw(stop <-chan struct{}, stopped chan<- struct{}) {
 	defer close(stopped)
 	tick := time.NewTicker(frame)
 	defer tick.Stop()
