@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/cache"
+	"github.com/davit-dev/davit/internal/image/load"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
@@ -37,15 +39,9 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 		o.Document = plan.NewDocument(nil, planned, nil)
 		return o, nil
 	}
-	standins := map[string]string{} // digest → what is shown instead
-	images := make([]Image, len(artifacts))
-	for i, a := range artifacts {
-		digest := planned[i].Digest
-		if digest == "" {
-			digest = plan.Standin(i)
-			standins[digest] = plan.ToBeBuilt
-		}
-		images[i] = p.image(a, digest)
+	images, standins, err := p.expectedImages(artifacts)
+	if err != nil {
+		return o, err
 	}
 	rendered = slices.Clone(rendered)
 	for i, r := range rendered {
@@ -72,6 +68,31 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	}
 	o.Document = plan.NewDocument(&plan.Cluster{Context: p.Kube.Context(), Server: p.Kube.Server()}, planned, slices.Concat(objects...))
 	return o, nil
+}
+
+// expectedImages gives the images as Build and LoadImages would, with a stand-in for each digest that is not known yet. The second result is the
+// stand-ins.
+func (p *Pipeline) expectedImages(artifacts []plan.Artifact) ([]Image, []string, error) {
+	images := make([]Image, len(artifacts))
+	var standins []string
+	for i, a := range artifacts {
+		digest := plan.Standin(i)
+		if s, ok := a.State.(plan.UpToDate); ok {
+			digest = s.Digest
+		} else {
+			standins = append(standins, digest)
+		}
+		images[i] = p.image(a, digest)
+		images[i].Base = slices.ContainsFunc(artifacts, func(other plan.Artifact) bool { return other.On(a.Image) })
+		if !a.Push {
+			named, err := reference.ParseNormalizedNamed(a.Ref.Name)
+			if err != nil {
+				return nil, nil, fmt.Errorf("the image name %q: %w", a.Ref.Name, err)
+			}
+			images[i].Ref = load.Immutable(reference.FamiliarName(named), digest)
+		}
+	}
+	return images, standins, nil
 }
 
 // plannedArtifacts reads also the inputs of artifacts that wait for others, less what those will be, so that a change of them shows.
@@ -101,7 +122,7 @@ func (p *Pipeline) plannedArtifacts(ctx context.Context, artifacts []plan.Artifa
 func (p *Pipeline) Last(a plan.Artifact) (cache.Last, bool) { return p.Cache.Last(identity(a.Draft)) }
 
 // lookAt compares the objects of one deployment with the cluster. The second result is the values of Secrets, by object.
-func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins map[string]string) ([]plan.PlannedObject, map[string]any, error) {
+func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins []string) ([]plan.PlannedObject, map[string]any, error) {
 	objects, err := p.objects(r)
 	if err != nil {
 		return nil, nil, err
@@ -153,8 +174,8 @@ func fingerprint(object map[string]any) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// show replaces stand-ins in a value by what is shown instead.
-func show(v any, standins map[string]string) any {
+// show replaces stand-ins in a value by words.
+func show(v any, standins []string) any {
 	switch v := v.(type) {
 	case string:
 		return showText(v, standins)
@@ -174,9 +195,10 @@ func show(v any, standins map[string]string) any {
 	return v
 }
 
-func showText(s string, standins map[string]string) string {
-	for digest, shown := range standins {
-		s = strings.ReplaceAll(s, digest, shown)
+func showText(s string, standins []string) string {
+	for _, digest := range standins {
+		s = strings.ReplaceAll(s, digest, plan.ToBeBuilt)
+		s = strings.ReplaceAll(s, strings.TrimPrefix(digest, "sha256:"), plan.ToBeBuilt) // the tag of one that is not pushed
 	}
 	return s
 }
