@@ -86,3 +86,20 @@ func asPod(u *unstructured.Unstructured) (*corev1.Pod, error) {
 	}
 	return pod, nil
 }
+
+// May asks the cluster whether this user may do something to a resource of a namespace; subresource may be empty.
+func (c *Client) May(ctx context.Context, verb, namespace, resource, subresource string) (bool, error) {
+	reviews := schema.GroupVersionResource{Group: "authorization.k8s.io", Version: "v1", Resource: "selfsubjectaccessreviews"}
+	review := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+		"spec": map[string]any{"resourceAttributes": map[string]any{
+			"verb": verb, "namespace": namespace, "resource": resource, "subresource": subresource,
+		}},
+	}}
+	answer, err := c.dyn.Resource(reviews).Create(quiet(ctx), review, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("asking for the right to %s %s/%s in namespace %s: %w", verb, resource, subresource, namespace, c.explain(err))
+	}
+	allowed, _, _ := unstructured.NestedBool(answer.Object, "status", "allowed")
+	return allowed, nil
+}

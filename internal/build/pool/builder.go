@@ -20,7 +20,7 @@ import (
 	"github.com/davit-dev/davit/internal/kube"
 )
 
-// mostTries bounds how many replicas may die of one build: it may be what kills them.
+// mostTries bounds how often one build is begun: it may be what kills the replicas.
 const mostTries = 4
 
 // poll is how often a pool without a replica that answers is looked at.
@@ -39,32 +39,59 @@ var _ build.Builder = (*Builder)(nil)
 // String names the place for people.
 func (b *Builder) String() string { return "the pool " + b.options.String() }
 
-// Build implements build.Builder. The artifact is built on its replica, and on the next one when that dies meanwhile.
+// Build implements build.Builder. The artifact is built on its replica; when that dies meanwhile, on the next one, and when only the
+// connection to it is cut, there again.
 func (b *Builder) Build(ctx context.Context, r build.Request, sink event.Sink) (build.Result, error) {
 	if err := b.reaches(r); err != nil {
 		return build.Result{}, fmt.Errorf("building %s: %w", r.Image, err)
 	}
 	r = b.options.withCache(r)
 	died := map[string]bool{}
-	for {
+	for try := 1; ; try++ {
 		pod, err := b.replica(ctx, artifact(r), died, sink)
 		if err != nil {
 			return build.Result{}, fmt.Errorf("building %s: the pool %s: %w", r.Image, b.options, err)
 		}
-		result, why, err := b.buildOn(ctx, pod, r, sink)
-		if why == "" {
+		result, loss, err := b.buildOn(ctx, pod, r, sink)
+		if loss == nil {
 			return result, err
 		}
-		died[life(pod)] = true
-		if len(died) == mostTries {
-			return build.Result{}, fmt.Errorf("building %s: %d replicas of the pool %s went away one after the other, the last one, %s, since %s", r.Image, mostTries, b.options, pod.Name, why)
+		what, next := fmt.Sprintf("the connection to the replica %s was cut: %s", pod.Name, loss.why), "trying again"
+		if loss.dead {
+			died[life(pod)] = true
+			what, next = fmt.Sprintf("the replica %s went away: %s", pod.Name, loss.why), "building on another one"
 		}
-		sink.Emit(event.Warning{Message: fmt.Sprintf("building %s: the replica %s went away: %s; building on another one", r.Image, pod.Name, why)})
+		if try == mostTries {
+			return build.Result{}, fmt.Errorf("building %s in %s was given up after %d tries: %s", r.Image, b, try, what)
+		}
+		sink.Emit(event.Warning{Message: fmt.Sprintf("building %s: %s; %s", r.Image, what, next)})
+		if err := pause(ctx, time.Duration(try)*time.Second, loss.dead); err != nil {
+			return build.Result{}, fmt.Errorf("building %s: %w", r.Image, err)
+		}
 	}
 }
 
-// buildOn builds on one replica. If that went away, why says so.
-func (b *Builder) buildOn(ctx context.Context, pod *corev1.Pod, r build.Request, sink event.Sink) (result build.Result, why string, err error) {
+// pause waits before the next try, for as long as the cluster may take to say that a replica is dead.
+func pause(ctx context.Context, length time.Duration, dead bool) error {
+	if dead {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(length):
+		return nil
+	}
+}
+
+// loss is the end of a connection before that of the build.
+type loss struct {
+	dead bool // the replica is no more
+	why  string
+}
+
+// buildOn builds on one replica. The loss is nil when the result or the error is the build's own.
+func (b *Builder) buildOn(ctx context.Context, pod *corev1.Pod, r build.Request, sink event.Sink) (build.Result, *loss, error) {
 	sink.Emit(event.ArtifactLog{Image: r.Image, Line: "building on the replica " + pod.Name})
 	a := &attempt{kube: b.kube, options: b.options, pod: pod}
 	gone := errors.New("its pod is no more")
@@ -75,21 +102,27 @@ func (b *Builder) buildOn(ctx context.Context, pod *corev1.Pod, r build.Request,
 			stop(gone)
 		}
 	}()
-	result, err = buildkit.New(buildkit.Where{
+	result, err := buildkit.New(buildkit.Where{
 		Kind: buildkit.Replica, Address: podName(pod), Dial: a.dial, Docker: b.local.Docker,
 	}, b.local.BuildKit).Build(building, r, sink)
 	broken := a.broken()
 	switch {
 	case err == nil || ctx.Err() != nil:
-		return result, "", err
-	case refused(broken):
-		return result, "", fmt.Errorf("building %s: running a program in pod/%s: %w; ask for the right to create pods/exec", r.Image, pod.Name, broken)
+		return result, nil, err
+	case broken != nil && b.mayNotExec(ctx):
+		return result, nil, fmt.Errorf("building %s: talking to the replica %s: %w; ask for the right to create pods/exec", r.Image, pod.Name, broken)
 	case broken != nil:
 		return result, a.epitaph(ctx, broken), err
 	case context.Cause(building) == gone:
-		return result, gone.Error(), err
+		return result, &loss{dead: true, why: gone.Error()}, err
 	}
-	return result, "", err
+	return result, nil, err
+}
+
+// mayNotExec says whether the cluster does not let this user run programs in pods: the error of a connection says it as text only.
+func (b *Builder) mayNotExec(ctx context.Context) bool {
+	may, err := b.kube.May(ctx, "create", b.options.Namespace, "pods", "exec")
+	return err == nil && !may
 }
 
 // artifact is what an artifact keeps from build to build. Not its key: that changes with each edit, and an artifact that was edited is the
@@ -127,7 +160,11 @@ func (b *Builder) revive(ctx context.Context, sink event.Sink) error {
 	if err := fresh.refresh(ctx); err != nil {
 		return err
 	}
-	return fresh.wait(ctx, told(b.options, sink))
+	return fresh.wait(ctx, event.SinkFunc(func(e event.Event) {
+		if _, isWarning := e.(event.Warning); isWarning {
+			sink.Emit(e)
+		}
+	}))
 }
 
 // ready are the pods in which a buildkitd answers.

@@ -14,10 +14,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/crane"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/buildkit"
@@ -35,6 +43,7 @@ var suite struct {
 	kubeconfig string
 	registry   string
 	image      string
+	run        string // no layers of an earlier run are found
 	admin      *kubernetes.Clientset
 }
 
@@ -70,6 +79,7 @@ func setUp() error {
 		return err
 	}
 	suite.registry = "localhost:5000"
+	suite.run = fmt.Sprint(time.Now().UnixNano())
 	suite.image = suite.registry + "/davit-pool-test/buildkit:v1"
 	return pooltest.Push(suite.image, exe, hidden)
 }
@@ -86,6 +96,8 @@ func (l *lines) Emit(e event.Event) {
 	switch e := e.(type) {
 	case event.ArtifactLog:
 		l.all = append(l.all, "["+e.Image+"] "+e.Line)
+	case event.BuildStep:
+		l.all = append(l.all, fmt.Sprintf("%s [%s] %s", e.State, e.Image, e.Name))
 	case event.Note:
 		l.all = append(l.all, e.Message)
 	case event.Warning:
@@ -148,6 +160,9 @@ func open(t *testing.T, ns, query string, sink event.Sink) (*pool.Builder, error
 	return pool.Open(t.Context(), connect(t), o, local(t), sink)
 }
 
+// shell begins a Dockerfile by an image with a shell, made from the machine's busybox.
+const shell = "FROM scratch AS shell\nCOPY --chmod=755 busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n"
+
 // project is a build of a Dockerfile on top of an image with a shell.
 func project(t *testing.T, image, dockerfile string) build.Request {
 	t.Helper()
@@ -158,15 +173,23 @@ func project(t *testing.T, image, dockerfile string) build.Request {
 	}
 	for name, content := range map[string]string{
 		"busybox":    string(busybox),
-		"Dockerfile": "FROM scratch AS shell\nCOPY --chmod=755 busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n" + dockerfile,
+		"Dockerfile": shell + dockerfile,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return build.Request{
-		Image: image, Ref: suite.registry + "/davit-pool-test/" + strings.ToLower(t.Name()) + "-" + image + ":v1", Push: true,
+		Image: image, Ref: suite.registry + "/davit-pool-test/" + suite.run + "/" + image + ":v1", Push: true,
 		Spec: build.Docker{Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile")},
+	}
+}
+
+// edit gives a project another end.
+func edit(t *testing.T, r build.Request, dockerfile string) {
+	t.Helper()
+	if err := os.WriteFile(r.Spec.(build.Docker).Dockerfile, []byte(shell+dockerfile), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -184,15 +207,305 @@ func replicaOf(t *testing.T, l *lines, image string) string {
 // TestPool follows a pool of two from its making to its end.
 func TestPool(t *testing.T) {
 	ns, said := namespace(t), &lines{}
-	b, err := open(t, ns, "&replicas=2", said)
+	// Two davits that make the same pool at once.
+	var both errgroup.Group
+	var b *pool.Builder
+	both.Go(func() error {
+		_, err := open(t, ns, "&replicas=2", &lines{})
+		return err
+	})
+	both.Go(func() (err error) {
+		b, err = open(t, ns, "&replicas=2", said)
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	set := statefulSet(t, ns)
+	if set.Generation != 1 || set.Status.ReadyReplicas != 2 {
+		t.Errorf("the StatefulSet has generation %d and %d ready replicas, want 1 and 2", set.Generation, set.Status.ReadyReplicas)
+	}
+
+	t.Run("artifacts have their replica", func(t *testing.T) { keepTheirReplica(t, b) })
+	t.Run("a Dockerfile that fails is not tried elsewhere", func(t *testing.T) { failsOnce(t, b) })
+	t.Run("a replica dies in mid-build", func(t *testing.T) { survivesDeath(t, ns, b) })
+	t.Run("layers come from the registry", func(t *testing.T) { sharesCache(t, ns, b) })
+	t.Run("other options change the pool", func(t *testing.T) { changes(t, ns) })
+	t.Run("it is removed", func(t *testing.T) { isRemoved(t, ns) })
+}
+
+func statefulSet(t *testing.T, ns string) *appsv1.StatefulSet {
+	t.Helper()
+	set, err := suite.admin.AppsV1().StatefulSets(ns).Get(t.Context(), pool.DefaultName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func mustBuild(t *testing.T, b *pool.Builder, r build.Request, said *lines) build.Result {
+	t.Helper()
+	result, err := b.Build(t.Context(), r, said)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	t.Logf("%s", said)
-	r := project(t, "web", "RUN echo hello > /hello\n")
-	res, err := b.Build(t.Context(), r, said)
+	return result
+}
+
+func keepTheirReplica(t *testing.T, b *pool.Builder) {
+	said, used := &lines{}, map[string]bool{}
+	for _, image := range []string{"a", "b", "c", "d", "e"} {
+		r := project(t, image, "RUN echo 1 > /n\n")
+		mustBuild(t, b, r, said)
+		first := replicaOf(t, said, image)
+		used[first] = true
+		edit(t, r, "RUN echo 2 > /n\n")
+		r.Key = "another"
+		mustBuild(t, b, r, said)
+		if second := replicaOf(t, said, image); second != first {
+			t.Errorf("%s was built on %s, and after an edit on %s", image, first, second)
+		}
+	}
+	if len(used) != 2 {
+		t.Errorf("five artifacts were all built on %v", used)
+	}
+	// What was pushed is there, by another client.
+	r := project(t, "a", "RUN echo 1 > /n\n")
+	digest := mustBuild(t, b, r, said).Digest
+	pushed, err := crane.Digest(r.Ref)
+	if err != nil || pushed != digest {
+		t.Errorf("the registry has %s (%v), want %s", pushed, err, digest)
+	}
+}
+
+func failsOnce(t *testing.T, b *pool.Builder) {
+	said := &lines{}
+	_, err := b.Build(t.Context(), project(t, "bad", "RUN echo so; exit 3\n"), said)
+	var step *build.StepError
+	if !errors.As(err, &step) || step.ExitCode != 3 {
+		t.Errorf("want a step that failed with exit code 3, have %v", err)
+	}
+	if n := strings.Count(said.String(), "building on the replica"); n != 1 {
+		t.Errorf("it was tried %d times:\n%s", n, said)
+	}
+}
+
+func survivesDeath(t *testing.T, ns string, b *pool.Builder) {
+	said := &lines{}
+	r := project(t, "slow", "RUN echo working; sleep 5; echo done > /done\n")
+	var result build.Result
+	built := make(chan error, 1)
+	go func() {
+		var err error
+		result, err = b.Build(t.Context(), r, said)
+		built <- err
+	}()
+	said.sees(t, "[slow] working")
+	first := replicaOf(t, said, "slow")
+	kill(t, ns, first)
+	if err := <-built; err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	second := replicaOf(t, said, "slow")
+	if second == first || !strings.Contains(said.String(), "the replica "+first+" went away: its pod was deleted") {
+		t.Errorf("want another replica than %s, and a word about it:\n%s", first, said)
+	}
+	if pushed, err := crane.Digest(r.Ref); err != nil || pushed != result.Digest {
+		t.Errorf("the registry has %s (%v), want %s", pushed, err, result.Digest)
+	}
+}
+
+// kill ends a pod at once, as the loss of its node does.
+func kill(t *testing.T, ns, pod string) {
+	t.Helper()
+	now := int64(0)
+	if err := suite.admin.CoreV1().Pods(ns).Delete(t.Context(), pod, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sharesCache(t *testing.T, ns string, b *pool.Builder) {
+	said := &lines{}
+	r := project(t, "shared", "RUN echo costly-step > /costly\n")
+	mustBuild(t, b, r, said)
+	kill(t, ns, replicaOf(t, said, "shared"))
+	said = &lines{}
+	edit(t, r, "RUN echo costly-step > /costly\nRUN echo more > /more\n")
+	mustBuild(t, b, r, said)
+	if !strings.Contains(said.String(), "cached [shared] [3/4] RUN echo costly-step") {
+		t.Errorf("a replica that never built it did not take the step from the registry:\n%s", said)
+	}
+}
+
+func changes(t *testing.T, ns string) {
+	said := &lines{}
+	if _, err := open(t, ns, "&replicas=1&keep=5GB&insecure=registry.example.com:5000", said); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if set := statefulSet(t, ns); *set.Spec.Replicas != 1 || set.Status.UpdatedReplicas != 1 {
+		t.Errorf("after the change it has %d replicas, %d of them new", *set.Spec.Replicas, set.Status.UpdatedReplicas)
+	}
+	p, err := pool.Find(t.Context(), connect(t), pool.Options{Namespace: ns, Name: pool.DefaultName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := slices.DeleteFunc(p.Pods, func(pod *corev1.Pod) bool { return !pool.Ready(pod) })
+	if len(pods) != 1 || p.Image != suite.image || !p.HostNetwork {
+		t.Fatalf("the cluster shows %d ready replicas of %+v", len(pods), p.Options)
+	}
+	b := buildkit.New(p.Where(pods[0]), local(t).BuildKit)
+	state, err := b.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(state.Workers) != 1 || state.Workers[0].GC[1].MaxUsed != 5<<30 || !strings.HasPrefix(state.Version, "v0.") {
+		t.Errorf("the replica does not keep 5 GB, or says no version: %+v", state)
+	}
+}
+
+func isRemoved(t *testing.T, ns string) {
+	p, err := pool.Find(t.Context(), connect(t), pool.Options{Namespace: ns, Name: pool.DefaultName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Remove(t.Context(), &lines{}); err != nil {
+		t.Fatal(err)
+	}
+	pods, err := suite.admin.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(pods.Items) != 0 {
+		t.Errorf("%d pods are left (%v)", len(pods.Items), err)
+	}
+	maps, err := suite.admin.CoreV1().ConfigMaps(ns).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=davit"})
+	if err != nil || len(maps.Items) != 0 {
+		t.Errorf("%d ConfigMaps are left (%v)", len(maps.Items), err)
+	}
+}
+
+// TestPoolThatCannotBe makes pools that something is in the way of: each ends at once, with the cause.
+func TestPoolThatCannotBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		query  string
+		hinder func(t *testing.T, ns string)
+		says   []string
+	}{
+		"an image that does not exist": {query: "&image=" + "localhost:5000/davit-pool-test/nowhere:v1", says: []string{"cannot pull image", "nowhere:v1"}},
+		"a quota":                      {hinder: noPods, says: []string{"its pods cannot be created", "exceeded quota"}},
+		"a node that is too small":     {query: "&requests.memory=900Ti", says: []string{"no node takes the pod", "Insufficient memory"}},
+		"a StatefulSet of others":      {hinder: foreignSet, says: []string{"not a pool of davit's", "name="}},
+		"an image without buildkitd":   {query: "&image=localhost:5000/davit-pool-test/other:v1", hinder: otherImage, says: []string{"davit-builder-0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns, said := namespace(t), &lines{}
+			if c.hinder != nil {
+				c.hinder(t, ns)
+			}
+			o, err := pool.Parse("kubernetes://" + ns + "?network=host&" + strings.TrimPrefix(c.query, "&"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(c.query, "image=") {
+				o.Image = suite.image
+			}
+			_, err = pool.Open(t.Context(), connect(t), o, local(t), said)
+			if err == nil {
+				t.Fatalf("it is there:\n%s", said)
+			}
+			for _, text := range append(c.says, "kubernetes://"+ns) {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("the error does not say %q: %v", text, err)
+				}
+			}
+		})
+	}
+}
+
+func noPods(t *testing.T, ns string) {
+	_, err := suite.admin.CoreV1().ResourceQuotas(ns).Create(t.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "none"}, Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"pods": resource.MustParse("0")}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func foreignSet(t *testing.T, ns string) {
+	labels := map[string]string{"app": "other"}
+	none := int32(0)
+	_, err := suite.admin.AppsV1().StatefulSets(ns).Create(t.Context(), &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: pool.DefaultName},
+		Spec: appsv1.StatefulSetSpec{Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "scratch"}}},
+		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func otherImage(t *testing.T, _ string) {
+	image, err := random.Image(64, 1)
+	if err == nil {
+		err = crane.Push(image, "localhost:5000/davit-pool-test/other:v1")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPoolWithoutRights lets somebody who may make a pool, but run nothing in its pods, build.
+func TestPoolWithoutRights(t *testing.T) {
+	ns := namespace(t)
+	if _, err := open(t, ns, "", &lines{}); err != nil {
+		t.Fatal(err)
+	}
+	client := limited(t, ns)
+	o, err := pool.Parse("kubernetes://" + ns + "?network=host&image=" + suite.image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &lines{}
+	b, err := pool.Open(t.Context(), client, o, local(t), said)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	t.Logf("%s %s\n%s", res.Digest, replicaOf(t, said, "web"), said)
+	_, err = b.Build(t.Context(), project(t, "web", ""), said)
+	if err == nil || !strings.Contains(err.Error(), "pods/exec") || strings.Count(said.String(), "building on") != 1 {
+		t.Errorf("want one try and an error that names the right to create pods/exec, have %v\n%s", err, said)
+	}
+}
+
+// limited is a client that may all but run programs in pods.
+func limited(t *testing.T, ns string) *kube.Client {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	account := metav1.ObjectMeta{Name: "limited", Namespace: ns}
+	_, err := suite.admin.CoreV1().ServiceAccounts(ns).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: account}, metav1.CreateOptions{})
+	must(err)
+	_, err = suite.admin.RbacV1().Roles(ns).Create(t.Context(), &rbacv1.Role{ObjectMeta: account, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "pods/log", "configmaps", "statefulsets", "events"}, Verbs: []string{"*"}},
+	}}, metav1.CreateOptions{})
+	must(err)
+	_, err = suite.admin.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: account, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "limited"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "limited", Namespace: ns}},
+	}, metav1.CreateOptions{})
+	must(err)
+	token, err := suite.admin.CoreV1().ServiceAccounts(ns).CreateToken(t.Context(), "limited", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	must(err)
+	config, err := clientcmd.LoadFromFile(suite.kubeconfig)
+	must(err)
+	for _, user := range config.AuthInfos {
+		*user = clientcmdapi.AuthInfo{Token: token.Status.Token}
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	must(clientcmd.WriteToFile(*config, file))
+	client, err := kube.Connect(kube.Options{Kubeconfig: []string{file}, CacheDir: t.TempDir()})
+	must(err)
+	return client
 }

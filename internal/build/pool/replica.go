@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/davit-dev/davit/internal/kube"
@@ -101,28 +99,28 @@ func (a *attempt) untilGone(ctx context.Context) error {
 
 const aDay = 24 * time.Hour
 
-// epitaph says what the cluster knows of why a replica died; else what the connection said.
-func (a *attempt) epitaph(ctx context.Context, broken error) string {
+// epitaph says what the cluster knows of why a connection ended; else what the connection itself said.
+func (a *attempt) epitaph(ctx context.Context, broken error) *loss {
 	pods, err := a.kube.Pods(ctx, a.options.Namespace, selector(a.options.Name))
 	if err != nil {
-		return broken.Error()
+		return &loss{why: broken.Error()}
 	}
 	i := slices.IndexFunc(pods, func(p *corev1.Pod) bool { return p.UID == a.pod.UID })
 	if i < 0 || pods[i].DeletionTimestamp != nil {
-		return "its pod was deleted"
+		return &loss{dead: true, why: "its pod was deleted"}
 	}
 	for _, s := range pods[i].Status.ContainerStatuses {
-		end := cmp.Or(s.State.Terminated, s.LastTerminationState.Terminated)
+		end := s.State.Terminated
+		if life(pods[i]) != life(a.pod) {
+			end = cmp.Or(end, s.LastTerminationState.Terminated)
+		}
 		switch {
-		case life(pods[i]) == life(a.pod) && s.State.Terminated == nil, end == nil:
+		case end == nil:
 		case end.Reason == "OOMKilled":
-			return "it ran out of memory; give it more: limits.memory=..."
+			return &loss{dead: true, why: "it ran out of memory, give it more (limits.memory=...)"}
 		default:
-			return fmt.Sprintf("its buildkitd ended with exit code %d", end.ExitCode)
+			return &loss{dead: true, why: fmt.Sprintf("its buildkitd ended with exit code %d", end.ExitCode)}
 		}
 	}
-	return broken.Error()
+	return &loss{why: broken.Error()}
 }
-
-// refused says whether the cluster does not let us run programs in pods.
-func refused(err error) bool { return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) }
