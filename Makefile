@@ -4,12 +4,15 @@
 
 BIN := bin
 
-.PHONY: build kubebox deps demo test unit e2e lint clean
+.PHONY: build sbom kubebox deps demo test unit e2e lint clean
 .SILENT:
 
 # Without -trimpath on purpose: with it, the tests would compile everything a second time.
 build: ## bin/davit
 	go build -ldflags "-s -w -X main.version=$$(git describe --tags --always --dirty 2>/dev/null || echo unknown)" -o $(BIN)/davit ./cmd/davit
+
+sbom: ## bin/davit-sbom, which --sbom needs; syft makes it larger than davit
+	cd sbom && go build -ldflags "-s -w" -o ../$(BIN)/davit-sbom .
 
 deps: ## Debian packages that the cluster and the builds need
 	kubebox/deps.sh

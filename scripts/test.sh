@@ -16,6 +16,7 @@ done_in
 step "unit tests, with the race detector"
 go test -race ./...
 (cd kubebox && go test ./...)
+(cd sbom && go test ./...)
 done_in
 
 step "a minute of fuzzing, from a config's text to its validation"
