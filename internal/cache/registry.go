@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/image/registry"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -183,7 +184,7 @@ func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
 		defer cancel()
 		auth, err := authn.Resolve(ctx, s.o.Keychain, s.registry)
 		if err == nil {
-			s.transport, err = transport.NewWithContext(ctx, s.registry, auth, s.o.Transport, s.scopes)
+			s.transport, err = transport.NewWithContext(ctx, s.registry, auth, registry.Patient(s.o.Transport), s.scopes)
 		}
 		if s.err = err; err != nil {
 			s.giveUp()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,11 +52,24 @@ func recordUntilKilled(folder string) {
 	}
 }
 
+// kills is how many times two processes are killed: DAVIT_TEST_KILLS, or a few.
+func kills(t *testing.T) int {
+	text := os.Getenv("DAVIT_TEST_KILLS")
+	if text == "" {
+		return 30
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestCacheSurvivesKills(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
 	c := w.cache(folder)
-	for run := range 30 {
+	for run := range kills(t) {
 		var two [2]*exec.Cmd // at once
 		for i := range two {
 			two[i] = exec.Command(os.Args[0])

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,10 +193,23 @@ func saveUntilKilled(folder string) {
 	}
 }
 
+// kills is how many times two processes are killed: DAVIT_TEST_KILLS, or a few.
+func kills(t *testing.T) int {
+	text := os.Getenv("DAVIT_TEST_KILLS")
+	if text == "" {
+		return 30
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestIndexSurvivesKills(t *testing.T) {
 	folder := t.TempDir()
 	later := func() time.Time { return time.Now().Add(time.Minute) }
-	for run := range 30 {
+	for run := range kills(t) {
 		var two [2]*exec.Cmd // at once
 		for i := range two {
 			two[i] = exec.Command(os.Args[0])
