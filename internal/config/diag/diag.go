@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -55,8 +56,9 @@ func (e *Error) Error() string {
 	b.WriteString(e.Cause)
 	if e.Source != "" {
 		number := strconv.Itoa(e.Line)
-		fmt.Fprintf(&b, "\n  %s | %s", number, e.Source)
-		fmt.Fprintf(&b, "\n  %s | %s^", strings.Repeat(" ", len(number)), indentTo(e.Source, e.Column))
+		source, column := excerpt(e.Source, e.Column)
+		fmt.Fprintf(&b, "\n  %s | %s", number, source)
+		fmt.Fprintf(&b, "\n  %s | %s^", strings.Repeat(" ", len(number)), indentTo(source, column))
 	}
 	if e.Next != "" {
 		b.WriteString("\n  " + e.Next)
@@ -72,6 +74,26 @@ func (e *Error) WithCode(code string) *Error {
 
 // Unwrap gives the error underneath.
 func (e *Error) Unwrap() error { return e.Err }
+
+// longest is how much of a line is shown, in runes.
+const longest = 160
+
+// excerpt gives what is around a column of a line that is too long to show, and the column in that.
+func excerpt(line string, column int) (string, int) {
+	runes := []rune(line)
+	if len(runes) <= longest {
+		return line, column
+	}
+	from := max(0, min(column-1-longest/2, len(runes)-longest))
+	shown := string(runes[from:min(from+longest, len(runes))])
+	if from+longest < len(runes) {
+		shown += "…"
+	}
+	if from > 0 {
+		shown, column = "…"+shown, column-from+1
+	}
+	return shown, column
+}
 
 // indentTo gives blanks as wide as what stands before column; tabs stay tabs so that the caret lines up.
 func indentTo(line string, column int) string {
@@ -137,7 +159,7 @@ type Source struct {
 	Text []byte
 }
 
-// Line gives line n (from 1) without its end; empty where there is none.
+// Line gives line n (from 1) without its end, fit to be shown; empty where there is none.
 func (s *Source) Line(n int) string {
 	rest := string(s.Text)
 	for ; n > 1; n-- {
@@ -150,9 +172,14 @@ func (s *Source) Line(n int) string {
 	line, _, _ := strings.Cut(rest, "\n")
 	line = strings.TrimSuffix(strings.TrimPrefix(line, "\ufeff"), "\r")
 	if !utf8.ValidString(line) {
-		return strings.ToValidUTF8(line, "?")
+		line = strings.ToValidUTF8(line, "?")
 	}
-	return line
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return '?' // a terminal would obey it
+		}
+		return r
+	}, line)
 }
 
 // At makes an error that points at line and column.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/davit-dev/davit/internal/config/diag"
@@ -53,5 +54,16 @@ func TestForMachines(t *testing.T) {
 	}
 	if diag.All(errors.New("other")) != nil || (diag.List{}).Err() != nil {
 		t.Error("nothing should be something")
+	}
+}
+
+func TestLongLinesAreCut(t *testing.T) {
+	src := &diag.Source{Text: []byte(strings.Repeat("a", 300) + "X" + strings.Repeat("b", 300))}
+	lines := strings.Split(src.At(1, 301, "", "wrong", "").Error(), "\n")
+	if at := strings.IndexRune(lines[1], 'X'); len(lines[1]) > 200 || at < 0 || []rune(lines[2])[len([]rune(lines[1][:at]))] != '^' {
+		t.Errorf("got\n%s\n%s", lines[1], lines[2])
+	}
+	if got := src.At(1, 2, "", "wrong", "").Error(); !strings.Contains(got, "a…\n") {
+		t.Errorf("got %s", got)
 	}
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -155,47 +153,16 @@ func dropDotted(tree *yaml.Node) {
 	tree.Content = kept
 }
 
-// syntaxError gives a yaml error its place: the library puts the line into the text.
-func syntaxError(src *diag.Source, err error) *diag.Error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 0
-	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = text[len(m[0]):]
-	}
-	next := "check the indentation and the quotes here and in the line above"
-	if tab := tabAfter(src, line); tab > 0 && (strings.Contains(text, "tab character") || strings.Contains(text, "cannot start any token")) {
-		line, text, next = tab, "a tab in the indentation", "indent with blanks"
-	}
-	column := 1
-	if trimmed := strings.TrimLeft(src.Line(line), " \t"); line > 0 && trimmed != "" {
-		column = len(src.Line(line)) - len(trimmed) + 1
-	}
-	e := src.At(line, column, "", "this is not valid YAML: "+text, next)
-	e.Err = err
-	return e
-}
-
-// tabAfter finds the line that is indented by a tab, at or just below the one the library names; 0 where there is none.
-func tabAfter(src *diag.Source, line int) int {
-	for n := max(line, 1); n < line+3; n++ {
-		text := src.Line(n)
-		if strings.Contains(text[:len(text)-len(strings.TrimLeft(text, " \t"))], "\t") {
-			return n
-		}
-	}
-	return 0
-}
-
-// maxNodes bounds what aliases may grow a file to.
+// maxNodes bounds how many values aliases may add to a file.
 const maxNodes = 1_000_000
 
 // resolver copies a tree and puts what they stand for in the place of aliases and merge keys.
 type resolver struct {
-	src   *diag.Source
-	errs  diag.List
-	open  []*yaml.Node
-	nodes int
+	src     *diag.Source
+	errs    diag.List
+	open    []*yaml.Node
+	aliases int // how many are being followed, one inside the other
+	nodes   int // below aliases
 }
 
 func (r *resolver) fail(n *yaml.Node, path, next, format string, args ...any) {
@@ -203,9 +170,12 @@ func (r *resolver) fail(n *yaml.Node, path, next, format string, args ...any) {
 }
 
 func (r *resolver) resolve(n *yaml.Node, path string) *yaml.Node {
-	if r.nodes++; r.nodes > maxNodes {
+	if r.aliases > 0 {
+		r.nodes++
+	}
+	if r.nodes > maxNodes {
 		if r.nodes == maxNodes+1 {
-			r.fail(n, path, "use fewer aliases", "the file grows beyond %d values", maxNodes)
+			r.fail(n, path, "use fewer aliases", "aliases make the file grow by more than %d values", maxNodes)
 		}
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}
 	}
@@ -214,6 +184,8 @@ func (r *resolver) resolve(n *yaml.Node, path string) *yaml.Node {
 			r.fail(n, path, "", "the anchor %q contains itself", n.Value)
 			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line, Column: n.Column}
 		}
+		r.aliases++
+		defer func() { r.aliases-- }()
 		return r.resolve(n.Alias, path)
 	}
 	r.open = append(r.open, n)

@@ -112,7 +112,13 @@ func text(s string) *yaml.Node {
 	return &n
 }
 
+// looksTyped reports text that readers of YAML take for something else without quotes; those of YAML 1.1 take more words for true and false.
 func looksTyped(s string) bool {
+	for _, word := range []string{"y", "yes", "on", "n", "no", "off"} {
+		if strings.EqualFold(s, word) {
+			return true
+		}
+	}
 	n := yaml.Node{Kind: yaml.ScalarNode, Value: s}
 	return n.ShortTag() != "!!str"
 }

@@ -31,6 +31,11 @@ func All(configs []*config.Config) diag.List {
 // Loadable checks what even a command that only shows the configuration refuses.
 func Loadable(c *config.Config) diag.List {
 	r := rules{c: c}
+	for i, a := range c.Model.Build.Artifacts {
+		if a == nil {
+			r.add("this entry is empty", "fill it or remove it", "build", "artifacts", i)
+		}
+	}
 	for i, p := range c.Model.PortForward {
 		if p == nil {
 			r.add("this entry is empty", "remove it, or give it resourceType, resourceName and port", "portForward", i)
