@@ -54,6 +54,7 @@ func runBuild(ctx context.Context, w World, o *buildOptions) (err error) {
 	if !o.quiet && isEvents(o.output) {
 		o.report.output, o.output = o.output, defaultOutput
 	}
+	o.report.quiet = o.quiet
 	sink, err := o.report.open(w, o.common, o.quiet)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ type reportFlags struct {
 	output   string
 	events   string
 	noServer []string
+	quiet    bool // only warnings and the result, unless -v asks for more
 }
 
 // addTo adds the flags. A command whose --output is something else, as build's Go template, adds that itself.
@@ -108,6 +109,9 @@ func (r *reportFlags) open(w World, c *common, stdoutIsTaken bool) (report.Repor
 	}
 	if o.JSON, err = r.json(); err != nil {
 		return nil, err
+	}
+	if r.quiet && o.Level < report.LevelInfo {
+		o.Out, o.Screen = io.Discard, nil
 	}
 	if r.events != "" {
 		file, err := os.OpenFile(w.path(r.events), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)

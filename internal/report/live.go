@@ -44,6 +44,7 @@ type liveBuild struct {
 	image, where string
 	began        time.Time
 	steps        []*liveStep
+	log          []string // what it printed outside of its steps: hooks, pushes, builders that tell no steps
 }
 
 // liveStep is a step that has begun.
@@ -95,19 +96,12 @@ func (t *terminal) noteBuild(e event.Event) bool {
 		}
 		return true
 	case event.ArtifactLog:
-		s := t.find(e.Image, e.Step)
-		if s == nil {
-			return false // of a hook, a command or a test: shown as it comes
-		}
-		if s.log = append(s.log, e.Line); len(s.log) > keptLog {
-			s.log = s.log[1:]
-		}
-		return true
+		return t.log(e)
 	case event.ArtifactBuilt:
 		t.built(e)
 		return true
 	case event.ArtifactFailed:
-		t.drop(e.Image)
+		t.failed(e)
 	}
 	return false
 }
@@ -123,13 +117,34 @@ func (t *terminal) build(image string) *liveBuild {
 
 func (t *terminal) find(image string, step int) *liveStep {
 	if b := t.build(image); b != nil {
-		for _, s := range b.steps {
-			if s.number == step {
-				return s
-			}
+		return b.find(step)
+	}
+	return nil
+}
+
+func (b *liveBuild) find(step int) *liveStep {
+	for _, s := range b.steps {
+		if s.number == step {
+			return s
 		}
 	}
 	return nil
+}
+
+// log keeps a line of a build. A test's, and what comes after the build, is shown as it comes.
+func (t *terminal) log(e event.ArtifactLog) bool {
+	b := t.build(e.Image)
+	if b == nil || e.Stage != "" && e.Stage != event.StageBuild {
+		return false
+	}
+	log := &b.log
+	if s := b.find(e.Step); s != nil {
+		log = &s.log
+	}
+	if *log = append(*log, e.Line); len(*log) > keptLog {
+		*log = (*log)[1:]
+	}
+	return true
 }
 
 func (t *terminal) drop(image string) *liveBuild {
@@ -151,21 +166,40 @@ func (t *terminal) step(e event.BuildStep) {
 		b.steps = append(b.steps, s)
 	}
 	s.state, s.took = e.State, e.Took
-	if e.State == event.StepFailed {
-		t.failed(e, s)
+}
+
+// failed scrolls up what a build that failed printed outside of its steps, and what the step printed that failed; less the last lines where the
+// error repeats them.
+func (t *terminal) failed(e event.ArtifactFailed) {
+	b := t.drop(e.Image)
+	if b == nil {
+		return
+	}
+	repeated := func(l string) bool { return strings.Contains(e.Error, strings.TrimSpace(l)) }
+	for _, l := range withoutTail(b.log, repeated) {
+		t.words.line("[%s] %s", shortName(b.image), l)
+	}
+	for _, s := range b.steps {
+		if s.state != event.StepFailed {
+			continue
+		}
+		lines := withoutTail(s.log, repeated)
+		if len(lines) > 0 {
+			t.words.numbered(b.image, s.number, s.name)
+		}
+		for _, l := range lines {
+			t.words.numbered(b.image, s.number, l)
+		}
 	}
 }
 
-// failed scrolls up what a failed step printed, less what its error is going to repeat.
-func (t *terminal) failed(e event.BuildStep, s *liveStep) {
-	if len(s.log) <= event.LastLines {
-		return
+// withoutTail leaves out the last lines for which drop is true.
+func withoutTail(lines []string, drop func(string) bool) []string {
+	n := len(lines)
+	for n > 0 && drop(lines[n-1]) {
+		n--
 	}
-	t.words.line("[%s] #%d %s", shortName(e.Image), e.Step, e.Name)
-	for _, l := range s.log[:len(s.log)-event.LastLines] {
-		t.words.numbered(e.Image, e.Step, l)
-	}
-	s.log = nil
+	return lines[:n]
 }
 
 // shortDigest is as much of a digest as people look at: "sha256:" and twelve digits.
@@ -237,17 +271,24 @@ func (t *terminal) buildLines(b *liveBuild, now time.Time, rows int) []line {
 	if rows <= 0 {
 		return []line{head}
 	}
-	var steps []line
-	for _, s := range b.pick(min(rows, mostSteps)) {
-		steps = append(steps, t.stepLine(s, now))
+	rows = min(rows, mostSteps)
+	all := []line{head}
+	for _, s := range b.pick(rows) {
+		all = append(all, t.stepLine(s, now))
 	}
-	if s := b.last(); s != nil && len(s.log) > 0 && s.state == event.StepStarted {
-		room := min(min(rows, mostSteps)-len(steps), 3)
-		for _, l := range s.log[max(0, len(s.log)-max(room, 0)):] {
-			steps = append(steps, line{text: "    " + l, code: t.code("2")})
-		}
+	for _, l := range b.tail(min(rows-len(all)+1, 3)) {
+		all = append(all, line{text: "    " + l, code: t.code("2")})
 	}
-	return append([]line{head}, steps...)
+	return all
+}
+
+// tail is the last lines of the step that runs, or of what is outside of steps.
+func (b *liveBuild) tail(n int) []string {
+	log := b.log
+	if s := b.last(); s != nil && s.state == event.StepStarted {
+		log = s.log
+	}
+	return log[max(0, len(log)-max(n, 0)):]
 }
 
 func (t *terminal) stepLine(s *liveStep, now time.Time) line {

@@ -53,7 +53,8 @@ type Options struct {
 	Timestamps bool   // before every line; then nothing is redrawn in place
 
 	// Screen is the size of the terminal that Out is, in columns and rows, asked for at each drawing; nil when Out is none, or one on
-	// which nothing can be redrawn. With it, Err is taken to be the same terminal unless ErrElsewhere.
+	// which nothing can be redrawn. With it, Err is taken to be the same terminal unless ErrElsewhere. Whoever wants to know more than
+	// warnings gets lines all the same.
 	Screen       func() (columns, rows int)
 	ErrElsewhere bool
 
@@ -71,7 +72,7 @@ func New(o Options) Report {
 	switch {
 	case o.JSON:
 		all = append(all, newJSONLines(o.Out, o.Level, o.Now))
-	case o.Screen != nil && !o.Timestamps:
+	case o.Screen != nil && !o.Timestamps && o.Level < LevelInfo:
 		all = append(all, newMute(newTerminal(o), o))
 	default:
 		all = append(all, newMute(newPlain(o), o))

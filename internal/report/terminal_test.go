@@ -203,22 +203,48 @@ and 5 mo...`)
 	r.Close(nil)
 }
 
-func TestAFailedStepScrollsUpWhatTheErrorLeavesOut(t *testing.T) {
+func TestAFailedBuildScrollsUpWhatTheErrorLeavesOut(t *testing.T) {
 	s := newScreen(t, 60, 40)
 	r := New(s.options())
-	emit(r, event.StageStarted{Stage: event.StageBuild}, event.ArtifactStarted{Image: "web"}, began("web", 1, "[2/2] RUN make"))
-	for i := range event.LastLines + 3 {
-		emit(r, event.ArtifactLog{Image: "web", Step: 1, Line: fmt.Sprint("line ", i)})
+	emit(r, event.StageStarted{Stage: event.StageBuild}, event.ArtifactStarted{Image: "web"},
+		event.ArtifactLog{Image: "web", Line: "hook"}, began("web", 1, "[1/2] RUN fine"), event.ArtifactLog{Image: "web", Step: 1, Line: "not of interest"},
+		ended("web", 1, "[1/2] RUN fine", event.StepDone), began("web", 2, "[2/2] RUN make"))
+	for i := range 5 {
+		emit(r, event.ArtifactLog{Image: "web", Step: 2, Line: fmt.Sprint("line ", i)})
 	}
-	emit(r, ended("web", 1, "[2/2] RUN make", event.StepFailed), event.ArtifactFailed{Image: "web", Took: 3 * time.Second})
+	emit(r, ended("web", 2, "[2/2] RUN make", event.StepFailed),
+		event.ArtifactFailed{Image: "web", Error: "last lines:\n  line 3\n  line 4", Took: 3 * time.Second})
 	r.Close(errors.New("told elsewhere"))
 	s.shows(`
 Starting build...
-[web] #1 [2/2] RUN make
-[web] #1 line 0
-[web] #1 line 1
-[web] #1 line 2
+[web] hook
+[web] #2 [2/2] RUN make
+[web] #2 line 0
+[web] #2 line 1
+[web] #2 line 2
 Build [web] failed after 3.0s`)
+}
+
+func TestABuilderWithoutStepsIsShownInPlace(t *testing.T) {
+	s := newScreen(t, 40, 12)
+	r := New(s.options())
+	emit(r, event.StageStarted{Stage: event.StageBuild}, event.ArtifactStarted{Image: "web", Where: "a command"})
+	for i := range 5 {
+		emit(r, event.ArtifactLog{Image: "web", Line: fmt.Sprint("line ", i)})
+	}
+	s.shows(`
+Starting build...
+Building                           0.0s
+[web] with a command               0.0s
+    line 2
+    line 3
+    line 4`)
+	emit(r, event.ArtifactBuilt{Image: "web", Ref: "web:1", Took: time.Second}, event.ArtifactLog{Image: "web", Line: "a hook, after it"})
+	r.Close(nil)
+	s.shows(`
+Starting build...
+Build [web] succeeded in 1.0s -> web:1
+[web] a hook, after it`)
 }
 
 func TestWorkloadsAreShownInPlace(t *testing.T) {
