@@ -55,6 +55,7 @@ type session struct {
 	registry name.Registry
 	scopes   []string
 	timeout  time.Duration
+	inner    http.RoundTripper
 	ctx      context.Context // ends when the registry is given up
 	cancel   context.CancelCauseFunc
 	failed   sync.Once // to say it once
@@ -69,9 +70,10 @@ var errUnreachable = errors.New("the registry does not answer")
 
 // open prepares a batch for references. Nothing is sent yet.
 func (r *registries) open(ctx context.Context, refs []string, push bool) *batch {
-	scope, timeout := transport.PullScope, r.o.Timeout
+	scope, timeout, inner := transport.PullScope, r.o.Timeout, r.o.Transport
 	if push {
-		scope, timeout = transport.PushScope, 5*r.o.Timeout
+		// What is not looked up is built; what is not stored is missed by all, so that it is worth some patience.
+		scope, timeout, inner = transport.PushScope, 5*r.o.Timeout, registry.Patient(inner)
 	}
 	b := &batch{registries: r, sessions: map[string]*session{}}
 	for _, ref := range refs {
@@ -82,7 +84,7 @@ func (r *registries) open(ctx context.Context, refs []string, push bool) *batch 
 		repo := parsed.Context()
 		s := b.sessions[repo.RegistryStr()]
 		if s == nil {
-			s = &session{o: r.o, registry: repo.Registry, timeout: timeout}
+			s = &session{o: r.o, registry: repo.Registry, timeout: timeout, inner: inner}
 			s.ctx, s.cancel = context.WithCancelCause(ctx)
 			b.sessions[repo.RegistryStr()] = s
 		}
@@ -184,7 +186,7 @@ func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
 		defer cancel()
 		auth, err := authn.Resolve(ctx, s.o.Keychain, s.registry)
 		if err == nil {
-			s.transport, err = transport.NewWithContext(ctx, s.registry, auth, registry.Patient(s.o.Transport), s.scopes)
+			s.transport, err = transport.NewWithContext(ctx, s.registry, auth, s.inner, s.scopes)
 		}
 		if s.err = err; err != nil {
 			s.giveUp()

@@ -10,7 +10,6 @@ import (
 
 	"github.com/containerd/platforms"
 	docker "github.com/moby/moby/client"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/local"
@@ -166,7 +165,7 @@ func (j *job) buildOptions() (docker.ImageBuildOptions, error) {
 		if err != nil {
 			return o, fmt.Errorf("platform %s: %w", text, err)
 		}
-		o.Platforms = append(o.Platforms, ocispec.Platform(p))
+		o.Platforms = append(o.Platforms, p)
 	}
 	// Base images may come from any registry. As with the docker command, credentials that cannot be read are missed by those who need them.
 	o.AuthConfigs, _ = engine.AllCredentials(j.o.DockerConfig)

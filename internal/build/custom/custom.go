@@ -20,6 +20,7 @@ import (
 	"github.com/davit-dev/davit/internal/command"
 	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/image/registry"
 )
 
 // Options is what a Builder needs of the machine.
@@ -123,7 +124,7 @@ func (b *Builder) inRegistry(ctx context.Context, r build.Request, _ event.Sink)
 	if err != nil {
 		return build.Result{}, err
 	}
-	found, err := remote.Head(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(b.o.Keychain), remote.WithTransport(b.o.Transport))
+	found, err := remote.Head(ref, remote.WithContext(ctx), remote.WithAuthFromKeychain(b.o.Keychain), remote.WithTransport(registry.Patient(b.o.Transport)))
 	var refused *transport.Error
 	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
 		return build.Result{}, fmt.Errorf("the build command succeeded but pushed no image %s: as $PUSH_IMAGE is true, it must push the image that $IMAGE names", r.Ref)
