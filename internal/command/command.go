@@ -4,6 +4,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"io"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -19,6 +20,7 @@ type Command struct {
 	Args    []string
 	Dir     string
 	Environ []string // "NAME=value", all that it sees; of names that are there twice the last counts
+	Stdin   io.Reader // nil: nothing
 	// Line gets each line of stdout and stderr without its newline, one at a time.
 	Line func(string)
 }
@@ -51,7 +53,7 @@ func (c Command) Output(ctx context.Context) ([]byte, error) {
 
 func (c Command) run(ctx context.Context, connect func(*exec.Cmd)) error {
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
-	cmd.Dir, cmd.Env = c.Dir, c.Environ
+	cmd.Dir, cmd.Env, cmd.Stdin = c.Dir, c.Environ, c.Stdin
 	connect(cmd)
 	interruptGroup(cmd)
 	cmd.WaitDelay = Grace
