@@ -30,6 +30,7 @@ import (
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/buildkit"
 	"github.com/davit-dev/davit/internal/build/buildkitd"
+	"github.com/davit-dev/davit/internal/build/buildtest"
 	"github.com/davit-dev/davit/internal/build/pool"
 	"github.com/davit-dev/davit/internal/build/pool/pooltest"
 	"github.com/davit-dev/davit/internal/event"
@@ -80,8 +81,8 @@ func setUp() error {
 	}
 	suite.registry = "localhost:5000"
 	suite.run = fmt.Sprint(time.Now().UnixNano())
-	suite.image = suite.registry + "/davit-pool-test/buildkit:v1"
-	return pooltest.Push(suite.image, exe, hidden)
+	suite.image, err = pooltest.Push(suite.registry+"/davit-pool-test/buildkit:v1", exe, hidden)
+	return err
 }
 
 // lines collects what people would read.
@@ -150,14 +151,19 @@ func local(t *testing.T) pool.Local {
 	return pool.Local{BuildKit: buildkit.Options{Getenv: func(string) string { return "" }, DockerConfig: t.TempDir()}}
 }
 
-// open brings up a pool in a namespace of the test's own.
-func open(t *testing.T, ns, query string, sink event.Sink) (*pool.Builder, error) {
+func options(t *testing.T, ns, query string) pool.Options {
 	t.Helper()
 	o, err := pool.Parse("kubernetes://" + ns + "?network=host&wait=2m&image=" + suite.image + query)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pool.Open(t.Context(), connect(t), o, local(t), sink)
+	return o
+}
+
+// open brings up a pool in a namespace of the test's own.
+func open(t *testing.T, ns, query string, sink event.Sink) (*pool.Builder, error) {
+	t.Helper()
+	return pool.Open(t.Context(), connect(t), options(t, ns, query), local(t), sink)
 }
 
 // shell begins a Dockerfile by an image with a shell, made from the machine's busybox.
@@ -226,12 +232,29 @@ func TestPool(t *testing.T) {
 		t.Errorf("the StatefulSet has generation %d and %d ready replicas, want 1 and 2", set.Generation, set.Status.ReadyReplicas)
 	}
 
+	t.Run("all that a Dockerfile can ask for", func(t *testing.T) { contract(t, ns) })
 	t.Run("artifacts have their replica", func(t *testing.T) { keepTheirReplica(t, b) })
 	t.Run("a Dockerfile that fails is not tried elsewhere", func(t *testing.T) { failsOnce(t, b) })
 	t.Run("a replica dies in mid-build", func(t *testing.T) { survivesDeath(t, ns, b) })
 	t.Run("layers come from the registry", func(t *testing.T) { sharesCache(t, ns, b) })
 	t.Run("other options change the pool", func(t *testing.T) { changes(t, ns) })
 	t.Run("it is removed", func(t *testing.T) { isRemoved(t, ns) })
+}
+
+// contract is what every place where davit builds is asked for.
+func contract(t *testing.T, ns string) {
+	o := options(t, ns, "&replicas=2")
+	client := connect(t)
+	buildtest.Run(t, buildtest.Place{
+		Registry: suite.registry + "/davit-pool-test/" + suite.run,
+		New: func(t *testing.T, getenv func(string) string) build.Builder {
+			b, err := pool.Open(t.Context(), client, o, pool.Local{BuildKit: buildkit.Options{Getenv: getenv, DockerConfig: t.TempDir()}}, &lines{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		},
+	})
 }
 
 func statefulSet(t *testing.T, ns string) *appsv1.StatefulSet {
@@ -460,12 +483,8 @@ func TestPoolWithoutRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := limited(t, ns)
-	o, err := pool.Parse("kubernetes://" + ns + "?network=host&image=" + suite.image)
-	if err != nil {
-		t.Fatal(err)
-	}
 	said := &lines{}
-	b, err := pool.Open(t.Context(), client, o, local(t), said)
+	b, err := pool.Open(t.Context(), client, options(t, ns, ""), local(t), said)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}

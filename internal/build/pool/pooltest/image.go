@@ -7,9 +7,11 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,19 +21,21 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// Push puts an image for pools into a registry: program is an executable that serves as davit's hidden command when it is called with the
-// arguments of hidden, and the image has it as buildkitd and buildctl, as moby/buildkit has those.
-func Push(ref, program string, hidden string) error {
-	files := map[string]string{"/bin/program": program, "/bin/busybox": "/bin/busybox"}
+// Push puts an image for pools into a registry, and returns its reference with its digest: program is an executable that serves as davit's hidden command when it is called with the
+// arguments of hidden, and the image has it as buildkitd and buildctl, as moby/buildkit has those. It also has what a daemon calls: runc, and git.
+func Push(ref, program, hidden string) (pinned string, err error) {
 	runc, err := exec.LookPath("runc")
 	if err != nil {
-		return fmt.Errorf("looking for runc (apt-get install runc): %w", err)
+		return "", fmt.Errorf("looking for runc (apt-get install runc): %w", err)
 	}
-	files["/bin/runc"] = runc
-	for _, file := range []string{program, runc} {
+	files := map[string]string{"/bin/program": program, "/bin/runc": runc, "/bin/busybox": "/bin/busybox", "/bin/git": "/usr/bin/git"}
+	for _, name := range []string{"git", "git-remote-http", "git-submodule", "git-sh-setup", "git-sh-i18n"} {
+		files["/usr/lib/git-core/"+name] = "/usr/lib/git-core/" + name
+	}
+	for _, file := range slices.Collect(maps.Values(files)) {
 		libraries, err := librariesOf(file)
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, l := range libraries {
 			files[l] = l
@@ -39,29 +43,43 @@ func Push(ref, program string, hidden string) error {
 	}
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	for to, from := range files {
-		if err := addFile(w, to, from); err != nil {
-			return err
+	for _, to := range slices.Sorted(maps.Keys(files)) {
+		content, err := os.ReadFile(files[to])
+		if err != nil {
+			return "", err
+		}
+		if err := add(w, to, content); err != nil {
+			return "", err
 		}
 	}
-	for to, text := range map[string]string{
-		"/bin/buildkitd":  "#!/bin/busybox sh\nexec /bin/program " + hidden + " daemon \"$@\"\n",
-		"/bin/buildctl":   "#!/bin/busybox sh\nexec /bin/program " + hidden + " ctl \"$@\"\n",
-		"/etc/passwd":     "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
-		"/etc/group":      "root:x:0:\nuser:x:1000:\n",
-		"/etc/ssl/.exist": "",
-	} {
-		if err := add(w, to, []byte(text)); err != nil {
-			return err
-		}
-	}
-	if err := w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}); err != nil {
-		return err
+	if err := addWords(w, hidden); err != nil {
+		return "", err
 	}
 	if err := w.Close(); err != nil {
-		return err
+		return "", err
 	}
 	return push(ref, archive.Bytes())
+}
+
+// addWords adds what is made here: scripts, users, a shell's commands.
+func addWords(w *tar.Writer, hidden string) error {
+	words := map[string]string{
+		"/bin/buildkitd": "#!/bin/busybox sh\nexec /bin/program " + hidden + " daemon \"$@\"\n",
+		"/bin/buildctl":  "#!/bin/busybox sh\nexec /bin/program " + hidden + " ctl \"$@\"\n",
+		"/etc/passwd":    "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
+		"/etc/group":     "root:x:0:\nuser:x:1000:\n",
+	}
+	for _, to := range slices.Sorted(maps.Keys(words)) {
+		if err := add(w, to, []byte(words[to])); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"sh", "sed", "basename", "uname", "cat", "grep", "tr", "cut", "sleep"} {
+		if err := w.WriteHeader(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox"}); err != nil {
+			return err
+		}
+	}
+	return w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777})
 }
 
 // librariesOf are the shared libraries of an executable, with its loader; none of a static one.
@@ -77,14 +95,6 @@ func librariesOf(program string) ([]string, error) {
 	return all, nil
 }
 
-func addFile(w *tar.Writer, to, from string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return add(w, to, content)
-}
-
 func add(w *tar.Writer, to string, content []byte) error {
 	if err := w.WriteHeader(&tar.Header{Name: to[1:], Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(content))}); err != nil {
 		return err
@@ -93,29 +103,33 @@ func add(w *tar.Writer, to string, content []byte) error {
 	return err
 }
 
-func push(to string, archive []byte) error {
+func push(to string, archive []byte) (pinned string, err error) {
 	ref, err := name.ParseReference(to)
 	if err != nil {
-		return err
+		return "", err
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(archive)), nil }
 	layer, err := tarball.LayerFromOpener(open, tarball.WithCompressionLevel(gzip.BestSpeed))
 	if err != nil {
-		return err
+		return "", err
 	}
 	image, err := mutate.AppendLayers(empty.Image, layer)
 	if err != nil {
-		return err
+		return "", err
 	}
 	file, err := image.ConfigFile()
 	if err != nil {
-		return err
+		return "", err
 	}
 	file = file.DeepCopy()
 	file.OS, file.Architecture = "linux", "amd64"
 	file.Config = v1.Config{Entrypoint: []string{"/bin/buildkitd"}, Env: []string{"PATH=/bin", "HOME=/root"}}
 	if image, err = mutate.ConfigFile(image, file); err != nil {
-		return err
+		return "", err
 	}
-	return remote.Write(ref, image)
+	digest, err := image.Digest()
+	if err != nil {
+		return "", err
+	}
+	return ref.Context().Digest(digest.String()).String(), remote.Write(ref, image)
 }
