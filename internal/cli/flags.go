@@ -28,7 +28,7 @@ func (c *common) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&c.forceColors, "force-colors", false, "colours even where the output is no terminal")
 	f.BoolVar(&c.timestamps, "timestamps", false, "begin each line with the time")
 	f.Lookup("force-colors").Hidden = true
-	without(f, "interactive", "update-check")
+	without(f, "interactive", "update-check", "assume-yes")
 }
 
 // without accepts flags of Skaffold that are about what davit does not have at all: prompts, update checks, the clean-up after the dev loop.

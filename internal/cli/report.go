@@ -23,6 +23,7 @@ type reportFlags struct {
 	output   string
 	events   string
 	noServer []string
+	toot     bool
 	quiet    bool // only warnings and the result, unless -v asks for more
 }
 
@@ -33,6 +34,7 @@ func (r *reportFlags) addTo(f *pflag.FlagSet, ownOutput bool) {
 	if !ownOutput {
 		f.StringVar(&r.output, "output", "text", "text, or json for a line of JSON for every event")
 	}
+	f.BoolVar(&r.toot, "toot", false, "ring the terminal's bell when everything is deployed")
 	r.withoutServer(f)
 }
 
@@ -109,6 +111,9 @@ func (r *reportFlags) open(w World, c *common, stdoutIsTaken bool) (report.Repor
 	}
 	if o.JSON, err = r.json(); err != nil {
 		return nil, err
+	}
+	if r.toot {
+		o.Bell = w.Stderr
 	}
 	if r.quiet && o.Level < report.LevelInfo {
 		o.Out, o.Screen = io.Discard, nil

@@ -108,6 +108,10 @@ func heading(s event.Stage) string {
 
 func (p *plain) done(e event.StageDone) {
 	switch e.Stage {
+	case event.StageDeploy:
+		if p.o.Bell != nil {
+			_, _ = io.WriteString(p.o.Bell, "\a")
+		}
 	case event.StageWait:
 		p.line("Deployments stabilized in %s", Seconds(e.Took))
 	case event.StageLoad:

@@ -58,6 +58,8 @@ type Options struct {
 	Screen       func() (columns, rows int)
 	ErrElsewhere bool
 
+	Bell io.Writer // rung when everything is deployed; may be nil
+
 	// Mute lists the stages whose details go to files below LogDir; a line says which.
 	Mute   []event.Stage
 	LogDir string
