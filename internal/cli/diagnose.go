@@ -14,6 +14,7 @@ import (
 	"github.com/davit-dev/davit/internal/config/load"
 	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/tag"
 )
 
 type diagnoseOptions struct {
@@ -62,7 +63,10 @@ func runDiagnose(ctx context.Context, w World, o *diagnoseOptions) error {
 		}
 	}
 	if o.templating {
-		expander := template.New(template.Environment{Environ: w.Environ, Now: w.Now})
+		expander := template.New(template.Environment{Environ: w.Environ, Now: w.Now, Run: func(name string, args ...string) (string, error) {
+			out, err := tag.Exec(w.Environ)(ctx, w.Dir, name, args...)
+			return string(out), err
+		}})
 		for _, c := range configs {
 			if err := expander.Apply(c.Model); err != nil {
 				return fmt.Errorf("%s: %w", c.File, err)
