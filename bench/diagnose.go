@@ -33,7 +33,7 @@ func (b *bench) diagnose(ctx context.Context) error {
 				return err
 			}
 		}
-		ref, own := side{b.reference, dir, "bench-ref"}, side{b.davit, dir, "bench-own"}
+		ref, own := side{binary: b.reference, dir: dir, namespace: "bench-ref"}, side{binary: b.davit, dir: dir, namespace: "bench-own"}
 		if err := b.compare(ctx, input.title, ref, own, nil, "diagnose", "--yaml-only", "--profile", "fast"); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func main() {
 	flag.StringVar(&b.kubebox, "kubebox", "bin/kubebox", "path of kubebox, for the kubeconfig and for kubectl")
 	flag.StringVar(&b.example, "example", "examples/getting-started", "folder with a skaffold.yaml and page/index.html")
 	flag.IntVar(&b.rounds, "rounds", 7, "runs of each command")
-	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", which needs no cluster; empty for the runs`)
+	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", which needs no cluster; "unchanged", builds of many artifacts, and "builds", first ones; empty for the runs`)
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -55,7 +55,11 @@ type sample struct {
 }
 
 // side is one of the two programs and its own copy of the example.
-type side struct{ binary, dir, namespace string }
+type side struct {
+	binary, dir, namespace string
+	env                    []string // on top of the bench's
+	args                   []string // in place of those that are compared
+}
 
 func (b *bench) run(ctx context.Context) (err error) {
 	if b.reference == "" {
@@ -76,8 +80,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return b.runs(ctx)
 	case "diagnose":
 		return b.diagnose(ctx)
+	case "unchanged":
+		return b.unchanged(ctx)
+	case "builds":
+		return b.builds(ctx)
 	}
-	return fmt.Errorf("--only %q is not known: use diagnose", b.only)
+	return fmt.Errorf("--only %q is not known: use diagnose, unchanged or builds", b.only)
 }
 
 // runs compares what needs a cluster.
@@ -155,13 +163,17 @@ func peak(samples []sample) int64 {
 }
 
 func (b *bench) measure(ctx context.Context, s side, args ...string) (sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	defer cancel()
+	if s.args != nil {
+		args = s.args
+	}
 	cmd := exec.CommandContext(ctx, s.binary, args...)
 	if _, err := os.Stat(s.dir); err == nil {
 		cmd.Dir = s.dir
 	}
-	cmd.Env = append(b.env, "SKAFFOLD_NAMESPACE="+s.namespace)
+	cmd.Env = append(slices.Clone(b.env), "SKAFFOLD_NAMESPACE="+s.namespace)
+	cmd.Env = append(cmd.Env, s.env...)
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	took := time.Since(began)
@@ -173,7 +185,7 @@ func (b *bench) measure(ctx context.Context, s side, args ...string) (sample, er
 }
 
 func (b *bench) side(name, binary string) side {
-	return side{binary, filepath.Join(b.tmp, name, filepath.Base(b.example)), "bench-" + name}
+	return side{binary: binary, dir: filepath.Join(b.tmp, name, filepath.Base(b.example)), namespace: "bench-" + name}
 }
 
 func edit(s side, round int) error {
