@@ -74,7 +74,7 @@ func (b *bench) unchangedAt(ctx context.Context, artifacts, ignored int) error {
 // writeArtifacts writes a config and the folders of its artifacts.
 func writeArtifacts(dir string, artifacts, ignored int) error {
 	var config strings.Builder
-	config.WriteString("apiVersion: skaffold/v4beta11\nkind: Config\nbuild:\n  artifacts:\n")
+	config.WriteString("apiVersion: skaffold/v4beta11\nkind: Config\nbuild:\n  local: {concurrency: 8}\n  artifacts:\n")
 	files := map[string]string{".gitignore": "node_modules\n"}
 	for i := range artifacts {
 		fmt.Fprintf(&config, "  - {image: app-%[1]d, context: app-%[1]d}\n", i)
