@@ -132,8 +132,13 @@ func (o Object) Group() string {
 	return group
 }
 
-// Origin is "file:line" of the object's first line.
-func (o Object) Origin() string { return fmt.Sprintf("%s:%d", o.File, o.Node.Line) }
+// Origin is "file:line" of the object's first line, or the file alone where the object was made.
+func (o Object) Origin() string {
+	if o.Node.Line == 0 {
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Node.Line)
+}
 
 func (o Object) field(path ...string) string {
 	n := Get(o.Node, path...)

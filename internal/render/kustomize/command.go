@@ -31,7 +31,7 @@ func (o Options) byCommand(ctx context.Context, why error, sink event.Sink) ([]m
 	if err != nil {
 		return nil, fmt.Errorf("kustomization %s: running %s: %w", o.Path, args[0], err)
 	}
-	return manifest.Parse(o.Path, out)
+	return manifest.ParseMade(o.Path, out)
 }
 
 func (o Options) commandLine() []string {

@@ -113,7 +113,7 @@ func (o Options) objects(m resmap.ResMap, keepOrigins bool) ([]manifest.Object, 
 		if err != nil {
 			return nil, fmt.Errorf("kustomization %s: writing what comes from %s: %w", o.Path, origin, err)
 		}
-		parsed, err := manifest.Parse(origin, text)
+		parsed, err := manifest.ParseMade(origin, text)
 		if err != nil {
 			return nil, err
 		}
