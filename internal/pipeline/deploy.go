@@ -118,7 +118,11 @@ func (p *Pipeline) expected(ctx context.Context, images []Image) ([]kube.Built, 
 				return nil, fmt.Errorf("proving what runs: %w", err)
 			}
 		}
-		built = append(built, kube.Built{Image: i.Name, Digests: digests})
+		b := kube.Built{Image: i.Name, Digests: digests}
+		if i.Local {
+			b.Refs = []string{i.Ref} // with a tag that only this image has
+		}
+		built = append(built, b)
 	}
 	return built, nil
 }

@@ -9,12 +9,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	docker "github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/image"
 )
 
 // Image is one image in the Docker Engine.
@@ -46,9 +46,8 @@ type Loader struct {
 // New makes a Loader. The Docker Engine has the images and, as containers, the nodes. It does no I/O.
 func New(docker engine.Endpoint, cluster Cluster) *Loader { return &Loader{docker, cluster} }
 
-// Load gives the images their immutable references and, unless the cluster shares the Docker Engine, brings them into all nodes at once, but for
-// nodes that have them already. The result is in the order of images.
-func (l *Loader) Load(ctx context.Context, images []Image, sink event.Sink) ([]Loaded, error) {
+// Name gives the images their immutable references in the Docker Engine. The result is in the order of images.
+func (l *Loader) Name(ctx context.Context, images []Image) ([]Loaded, error) {
 	if len(images) == 0 {
 		return nil, nil
 	}
@@ -58,19 +57,31 @@ func (l *Loader) Load(ctx context.Context, images []Image, sink event.Sink) ([]L
 	}
 	defer client.Close()
 	loaded := make([]Loaded, len(images))
-	for i, image := range images {
-		parsed, err := reference.ParseNormalizedNamed(image.Ref)
+	for i, built := range images {
+		ref, err := image.Parse(built.Ref)
 		if err != nil {
-			return nil, fmt.Errorf("the image name %q: %w", image.Ref, err)
+			return nil, err
 		}
-		loaded[i] = Loaded{Image: image, Ref: Immutable(reference.FamiliarName(reference.TrimNamed(parsed)), image.ID), Digests: []string{image.ID}}
-		if err := engine.Tag(ctx, client, image.ID, loaded[i].Ref); err != nil {
+		loaded[i] = Loaded{Image: built, Ref: Immutable(ref.Name, built.ID), Digests: []string{built.ID}}
+		if err := engine.Tag(ctx, client, built.ID, loaded[i].Ref); err != nil {
 			return nil, err
 		}
 	}
-	if !l.cluster.Load {
-		return loaded, nil
+	return loaded, nil
+}
+
+// Load names the images as Name does and, unless the cluster shares the Docker Engine, brings them into all nodes at once, but for nodes that have them
+// already.
+func (l *Loader) Load(ctx context.Context, images []Image, sink event.Sink) ([]Loaded, error) {
+	loaded, err := l.Name(ctx, images)
+	if err != nil || len(loaded) == 0 || !l.cluster.Load {
+		return loaded, err
 	}
+	client, err := engine.Open(l.docker)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
 	nodes, err := l.nodes(ctx, client)
 	if err == nil {
 		err = distribute(ctx, client, nodes, loaded, sink)
@@ -127,53 +138,76 @@ func (l *Loader) nodes(ctx context.Context, client *docker.Client) ([]node, erro
 
 // distribute brings the images into the nodes, and notes under which digests they are there.
 func distribute(ctx context.Context, client *docker.Client, nodes []node, loaded []Loaded, sink event.Sink) error {
-	missing := make([][]string, len(nodes)) // references by node
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i, n := range nodes {
-		group.Go(func() (err error) {
-			missing[i], err = n.missing(groupCtx, loaded)
-			return err
-		})
+	known := make([]map[string]string, len(nodes)) // digests by reference, by node
+	list := func(which []int) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, i := range which {
+			group.Go(func() (err error) {
+				known[i], err = nodes[i].list(ctx, loaded)
+				return err
+			})
+		}
+		return group.Wait()
 	}
-	if err := group.Wait(); err != nil {
+	all := make([]int, len(nodes))
+	for i := range nodes {
+		all[i] = i
+	}
+	if err := list(all); err != nil {
 		return err
 	}
 	// Nodes that lack the same images, mostly all of them, share one archive.
 	sharing := map[string][]int{}
 	for i := range nodes {
-		if len(missing[i]) > 0 {
-			key := strings.Join(missing[i], "\n")
+		if lacking := missing(known[i], loaded); len(lacking) > 0 {
+			key := strings.Join(lacking, "\n")
 			sharing[key] = append(sharing[key], i)
 		}
 	}
-	group, groupCtx = errgroup.WithContext(ctx)
+	announce(known, loaded, sink)
+	group, groupCtx := errgroup.WithContext(ctx)
 	for _, which := range sharing {
 		group.Go(func() error {
 			var into []node
 			for _, i := range which {
 				into = append(into, nodes[i])
 			}
-			return transfer(groupCtx, client, missing[which[0]], into)
+			return transfer(groupCtx, client, missing(known[which[0]], loaded), into)
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	announce(nodes, missing, loaded, sink)
-	return digests(ctx, nodes[0], loaded)
+	if len(missing(known[0], loaded)) > 0 {
+		if err := list(all[:1]); err != nil {
+			return err
+		}
+	}
+	return digests(ctx, nodes[0], known[0], loaded)
 }
 
-func announce(nodes []node, missing [][]string, loaded []Loaded, sink event.Sink) {
+// missing gives the references of the images that are not known.
+func missing(known map[string]string, images []Loaded) []string {
+	var refs []string
+	for _, i := range images {
+		if known[normal(i.Ref)] == "" {
+			refs = append(refs, i.Ref)
+		}
+	}
+	return refs
+}
+
+func announce(known []map[string]string, loaded []Loaded, sink event.Sink) {
 	for _, l := range loaded {
 		into := 0
-		for i := range nodes {
-			if slices.Contains(missing[i], l.Ref) {
+		for _, k := range known {
+			if k[normal(l.Ref)] == "" {
 				into++
 			}
 		}
-		text := fmt.Sprintf("%s: all %d nodes have it", l.Name, len(nodes))
+		text := fmt.Sprintf("%s: found in %d of %d nodes", l.Name, len(known), len(known))
 		if into > 0 {
-			text = fmt.Sprintf("%s: loaded into %d of %d nodes", l.Name, into, len(nodes))
+			text = fmt.Sprintf("%s: loading into %d of %d nodes", l.Name, into, len(known))
 		}
 		sink.Emit(event.Note{Message: text})
 	}
@@ -208,21 +242,18 @@ func transfer(ctx context.Context, client *docker.Client, refs []string, nodes [
 	return group.Wait()
 }
 
-// digests asks a node under which digests it has the images. Those of the Docker Engine, newer ones above all, may be others.
-func digests(ctx context.Context, n node, loaded []Loaded) error {
-	known, err := n.list(ctx, loaded)
-	if err != nil {
-		return err
-	}
+// digests notes under which digests a node has the images, by what it knows of them. Where the Docker Engine's id of an image is the manifest's digest, as
+// in newer ones, the kubelet's is another one: it names an image that came without a registry by its configuration.
+func digests(ctx context.Context, n node, known map[string]string, loaded []Loaded) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range loaded {
-		group.Go(func() error {
-			all, err := n.contents(ctx, known[normal(loaded[i].Ref)])
-			for _, d := range all {
-				if !slices.Contains(loaded[i].Digests, d) {
-					loaded[i].Digests = append(loaded[i].Digests, d)
-				}
-			}
+		l := &loaded[i]
+		if d := known[normal(l.Ref)]; d != l.ID {
+			l.Digests = append(l.Digests, d)
+			continue
+		}
+		group.Go(func() (err error) {
+			l.Digests, err = n.contents(ctx, l.ID)
 			return err
 		})
 	}

@@ -206,7 +206,7 @@ func TestLoad(t *testing.T) {
 		if loaded[0].Digests[0] != app.ID || len(loaded[0].Digests) != 2 || slices.Contains(loaded[1].Digests, loaded[0].Digests[1]) {
 			t.Errorf("digests %v and %v", loaded[0].Digests, loaded[1].Digests)
 		}
-		if want := []string{"app: loaded into 2 of 2 nodes", "registry.example.com/team/web: loaded into 2 of 2 nodes"}; !slices.Equal(told.all, want) {
+		if want := []string{"app: loading into 2 of 2 nodes", "registry.example.com/team/web: loading into 2 of 2 nodes"}; !slices.Equal(told.all, want) {
 			t.Errorf("told %q", told.all)
 		}
 		// Where the kubelet looks for it: unpacked by the snapshotter of the node's configuration.
@@ -223,7 +223,7 @@ func TestLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := []string{"app: loaded into 1 of 2 nodes", "registry.example.com/team/web: all 2 nodes have it"}; !slices.Equal(told.all, want) || !has("dev-worker", app) {
+		if want := []string{"app: loading into 1 of 2 nodes", "registry.example.com/team/web: found in 2 of 2 nodes"}; !slices.Equal(told.all, want) || !has("dev-worker", app) {
 			t.Errorf("told %q", told.all)
 		}
 		if len(loaded[0].Digests) != 2 || len(loaded[1].Digests) != 2 {

@@ -49,21 +49,6 @@ func (n node) list(ctx context.Context, images []Loaded) (map[string]string, err
 	return found, nil
 }
 
-// missing gives the references of the images that the node does not have.
-func (n node) missing(ctx context.Context, images []Loaded) ([]string, error) {
-	known, err := n.list(ctx, images)
-	if err != nil {
-		return nil, err
-	}
-	var refs []string
-	for _, i := range images {
-		if known[normal(i.Ref)] == "" {
-			refs = append(refs, i.Ref)
-		}
-	}
-	return refs, nil
-}
-
 // load reads a `docker save` archive into the node. Unlike kind's own, it makes no names of digests: without them the kubelet reports an image
 // by its configuration's digest, the id that the Docker Engine knows it by, and the node keeps one name of it instead of one more for each day.
 func (n node) load(ctx context.Context, archive io.Reader) error {
