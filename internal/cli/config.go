@@ -53,7 +53,10 @@ func (o *settingsOptions) open(w World) (*global.File, error) {
 }
 
 func newConfig(w World) *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Read and change your own settings (~/.skaffold/config)"}
+	cmd := &cobra.Command{
+		Use: "config", Short: "Read and change your own settings (~/.skaffold/config)",
+		Example: "  davit config list --all\n  davit config set --global default-repo registry.example.com/team",
+	}
 	cmd.AddCommand(newConfigList(w), newConfigSet(w), newConfigUnset(w))
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,6 +37,7 @@ func newInspect(w World, c *common) *cobra.Command {
 	f.StringVar(&i.config.remoteCacheDir, "remote-cache-dir", "", "where configs from elsewhere are kept (default ~/.skaffold/remote-cache)")
 	cmd.AddCommand(i.modules(), i.profiles(), i.buildEnv(), i.executionModes(), i.dependencies(), i.namespaces(), i.jobManifestPaths(),
 		parent("tests", "Tests of images", i.list(nil, "Print the tests", func(c []*davitconfig.Config) any { return inspect.Tests(c) })))
+	addExamples(cmd)
 	return cmd
 }
 
@@ -187,6 +189,15 @@ func (i *inspector) moduleFlag(f *pflag.FlagSet) {
 func (i *inspector) profileFlags(f *pflag.FlagSet) {
 	f.StringSliceVarP(&i.config.profiles, "profile", "p", nil, "profiles to activate")
 	f.BoolVar(&i.config.propagateProfiles, "propagate-profiles", true, "activate -p profiles in required configs too")
+}
+
+// addExamples gives every command below cmd that has none an example: itself.
+func addExamples(cmd *cobra.Command) {
+	for _, child := range cmd.Commands() {
+		if addExamples(child); !child.HasSubCommands() && child.Example == "" {
+			child.Example = "  davit " + strings.NewReplacer("FILE", "change.json", "MANIFEST", "k8s/web.yaml", " [flags]", "").Replace(child.UseLine())
+		}
+	}
 }
 
 func parent(name, short string, children ...*cobra.Command) *cobra.Command {

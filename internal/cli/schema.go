@@ -9,7 +9,10 @@ import (
 )
 
 func newSchema(w World) *cobra.Command {
-	cmd := &cobra.Command{Use: "schema", Short: "List the apiVersions, and print their JSON schemas"}
+	cmd := &cobra.Command{
+		Use: "schema", Short: "List the apiVersions, and print their JSON schemas",
+		Example: "  davit schema list\n  davit schema get skaffold/v4beta14",
+	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "list", Short: "List the apiVersions, oldest first", Example: "  davit schema list", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {

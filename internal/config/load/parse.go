@@ -95,6 +95,13 @@ func apiVersion(table *schema.Table, src *diag.Source, tree *yaml.Node) (int, *d
 	if index := table.Index(v.Value); index >= 0 && strings.HasPrefix(v.Value, schema.Prefix) {
 		return index, nil
 	}
+	if v.Kind != yaml.ScalarNode {
+		return 0, src.At(v.Line, v.Column, "apiVersion", "apiVersion must be a name", next)
+	}
+	if kind := ynode.Get(tree, "kind"); !strings.HasPrefix(v.Value, schema.Prefix) && kind != nil && kind.Value != "Config" {
+		next = "this is an object of Kubernetes: list its file in manifests.rawYaml, and name the config with -f"
+		return 0, src.At(v.Line, v.Column, "apiVersion", fmt.Sprintf("unknown apiVersion %q", v.Value), next)
+	}
 	names := slices.Clone(table.Versions())
 	slices.Reverse(names)
 	for i := range names {

@@ -111,6 +111,10 @@ func helmIntoManifests(p *Pass, pipeline *yaml.Node) {
 
 // overridesIntoTemplates replaces a release's artifactOverrides and imageStrategy by setValueTemplates.
 func (p *Pass) overridesIntoTemplates(release *yaml.Node) {
+	var comments []string
+	for _, name := range []string{"artifactOverrides", "imageStrategy"} {
+		comments = append(append(comments, ynode.Comments(ynode.Key(release, name))...), ynode.Comments(ynode.Get(release, name))...)
+	}
 	overrides, strategy := ynode.Take(release, "artifactOverrides"), ynode.Take(release, "imageStrategy")
 	if !ynode.IsNull(overrides) && overrides.Kind != yaml.MappingNode {
 		p.fail(overrides, "deploy.helm.releases.artifactOverrides", `write "value: image" pairs`, "artifactOverrides must map helm values to images")
@@ -133,6 +137,9 @@ func (p *Pass) overridesIntoTemplates(release *yaml.Node) {
 	flatten(ynode.Get(convention, "setValueTemplates"), "", func(key string, value *yaml.Node) {
 		set(key, value.Value, value)
 	})
+	if key := ynode.Key(release, "setValueTemplates"); key != nil && len(comments) > 0 {
+		key.HeadComment = strings.TrimPrefix(key.HeadComment+"\n"+strings.Join(comments, "\n"), "\n")
+	}
 }
 
 type override struct{ suffix, template string }

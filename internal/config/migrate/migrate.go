@@ -56,7 +56,9 @@ func (p *Pass) Up(from, to int) {
 		}
 	}
 	if v := ynode.Get(p.Doc, "apiVersion"); v != nil {
-		*v = *ynode.String(schema.Prefix+versions[to], v)
+		newest := ynode.String(schema.Prefix+versions[to], v)
+		newest.HeadComment, newest.LineComment, newest.FootComment = v.HeadComment, v.LineComment, v.FootComment
+		*v = *newest
 	}
 	if from != to {
 		prune(p.Table, p.Doc, p.Table.Type(schema.Root), to)

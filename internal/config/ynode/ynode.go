@@ -104,6 +104,25 @@ func Before(n *yaml.Node, key, next string, at *yaml.Node) *yaml.Node {
 	return c
 }
 
+// Comments gives the comments of a node and of all below it, in order.
+func Comments(n *yaml.Node) (comments []string) {
+	if n == nil {
+		return nil
+	}
+	for _, c := range []string{n.HeadComment, n.LineComment} {
+		if c != "" {
+			comments = append(comments, c)
+		}
+	}
+	for _, c := range n.Content {
+		comments = append(comments, Comments(c)...)
+	}
+	if n.FootComment != "" {
+		comments = append(comments, n.FootComment)
+	}
+	return comments
+}
+
 // Uncomment removes the comments of a tree.
 func Uncomment(n *yaml.Node) {
 	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
