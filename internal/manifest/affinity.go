@@ -144,7 +144,7 @@ func demand(pod *yaml.Node, machines []machine) {
 	terms.Content = nil
 	for _, m := range machines {
 		for _, b := range before {
-			term := clone(b)
+			term := detached(b)
 			expressions := ensure(term, "matchExpressions", yaml.SequenceNode)
 			expressions.Content = append(expressions.Content, in(systemLabel, m.system), in(architectureLabel, m.architecture))
 			terms.Content = append(terms.Content, term)
@@ -162,4 +162,19 @@ func namesMachine(term *yaml.Node) bool {
 
 func in(label, value string) *yaml.Node {
 	return fields("key", str(label), "operator", str("In"), "values", &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{str(value)}})
+}
+
+// PodImages are the images of all pods that SetNodeAffinity looks at, each once, in order.
+func PodImages(objects []Object) []string {
+	var all []string
+	for _, o := range objects {
+		if pod := podSpec(o); pod != nil {
+			for _, image := range podImages(pod) {
+				if !slices.Contains(all, image) {
+					all = append(all, image)
+				}
+			}
+		}
+	}
+	return all
 }

@@ -37,7 +37,7 @@ func ensure(mapping *yaml.Node, key string, kind yaml.Kind) *yaml.Node {
 		case old.Kind == kind:
 			return old
 		case old.Kind == yaml.AliasNode:
-			value = clone(old.Alias)
+			value = detached(old.Alias)
 		case old.ShortTag() != "!!null":
 			return value
 		}
@@ -45,7 +45,7 @@ func ensure(mapping *yaml.Node, key string, kind yaml.Kind) *yaml.Node {
 		return value
 	}
 	if merged := fromMerge(mapping, key); merged != nil {
-		value = clone(merged)
+		value = detached(merged)
 	}
 	mapping.Content = append(mapping.Content, str(key), value)
 	return value
@@ -74,14 +74,14 @@ func fromMerge(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// clone copies a node with all below it, aliases resolved and anchors dropped.
-func clone(n *yaml.Node) *yaml.Node {
+// detached copies a node with all below it, aliases resolved and anchors dropped.
+func detached(n *yaml.Node) *yaml.Node {
 	n = resolve(n)
 	copied := *n
 	copied.Anchor = ""
 	copied.Content = make([]*yaml.Node, len(n.Content))
 	for i, child := range n.Content {
-		copied.Content[i] = clone(child)
+		copied.Content[i] = detached(child)
 	}
 	return &copied
 }
