@@ -61,7 +61,7 @@ it is "docker", the Docker Engine, or "davit", the BuildKit inside davit.`,
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.config.kubeContext, "kube-context", "", "the kubeconfig's context to use")
 	f.StringVar(&o.config.kubeconfig, "kubeconfig", "", "the kubeconfig file")
-	f.StringVarP(&o.config.namespace, "namespace", "n", "", "namespace of pools whose address names none; for ls, the only one to look in")
+	f.StringVarP(&o.config.namespace, "namespace", "n", "", "namespace of pools whose address names none, and the one to look in for those who may not look in all")
 	cmd.AddCommand(o.list(), o.inspect(), o.prune(), o.remove())
 	return cmd
 }
@@ -81,7 +81,6 @@ func (o *builderOptions) list() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List the builders that there are, and what they say of themselves", Args: noArgs,
 		Example: `  davit builder ls
-  davit builder ls -n builders
   davit builder ls -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -362,7 +361,7 @@ func (o *builderOptions) pools(ctx context.Context, sink event.Sink) []*builderP
 	}
 	var found []pool.Pool
 	if err == nil {
-		found, err = pool.List(ctx, client, o.config.namespace)
+		found, err = pool.List(ctx, client, "")
 	}
 	if err != nil {
 		sink.Emit(event.Warning{Message: "pools in the cluster are not listed: " + err.Error()})
