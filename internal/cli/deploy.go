@@ -18,6 +18,7 @@ type deployOptions struct {
 	config configFlags
 	images imageFlags
 	deploy deployFlags
+	nodes  nodeFlags
 }
 
 func newDeploy(w World, c *common) *cobra.Command {
@@ -36,6 +37,7 @@ func newDeploy(w World, c *common) *cobra.Command {
 	o.report.addTo(cmd.Flags(), false)
 	o.images.addTo(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
+	o.nodes.addTo(cmd.Flags(), false)
 	without(cmd.Flags(), "skip-render")
 	return cmd
 }
@@ -55,6 +57,9 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 		return err
 	}
 	defer s.close()
+	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
+		return err
+	}
 	images, err := o.images.read(w, s.configs, s.options.Repo)
 	if err != nil {
 		return err
@@ -71,6 +76,9 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 		return nil
 	}
 	s.pipe.SetImages(rendered, images)
+	if err := s.pipe.PlaceOnNodes(ctx, rendered, nil, images); err != nil {
+		return err
+	}
 	return s.pipe.Deploy(ctx, rendered, images)
 }
 

@@ -26,6 +26,7 @@ type planOptions struct {
 	config   configFlags
 	build    buildFlags
 	deploy   deployFlags
+	nodes    nodeFlags
 	output   string
 	save     string
 	exitCode bool
@@ -50,6 +51,7 @@ built, pushed, tagged or applied. 'davit run --plan FILE' carries out exactly a 
 	o.build.addTo(cmd.Flags(), true)
 	o.build.addDigestSource(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
+	o.nodes.addTo(cmd.Flags(), true)
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", `"json" prints the plan for programs`)
 	cmd.Flags().StringVar(&o.save, "save", "", "write the plan to this file, for 'davit run --plan'")
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with 2 when a run would do something, with 0 when not")
@@ -74,6 +76,9 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 		return err
 	}
 	defer s.close()
+	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ type runOptions struct {
 	config configFlags
 	build  buildFlags
 	deploy deployFlags
+	nodes  nodeFlags
 	plan   string
 }
 
@@ -44,6 +45,7 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	o.build.addTo(cmd.Flags(), true)
 	o.build.addDigestSource(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
+	o.nodes.addTo(cmd.Flags(), true)
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
 	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children")
 	return cmd
@@ -65,6 +67,9 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 		return err
 	}
 	defer s.close()
+	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx) // before building: a manifest that cannot be read is known at once
 	if err != nil {
 		return err
@@ -85,5 +90,8 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 		return nil
 	}
 	s.pipe.SetImages(rendered, images)
+	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
+		return err
+	}
 	return s.pipe.Deploy(ctx, rendered, images)
 }

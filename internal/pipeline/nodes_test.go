@@ -43,8 +43,9 @@ func TestPodsArePlacedOnNodesThatTheirImagesAreFor(t *testing.T) {
 	}
 	artifacts := []plan.Artifact{{Draft: plan.Draft{Image: "web", Platforms: []string{"linux/amd64"}}}}
 	images := []Image{{Name: "web", Ref: "r/web:1@sha256:aa"}}
-	err = w.pipeline().PlaceOnNodes(t.Context(), []Rendered{{Objects: objects}}, artifacts, images, NodeOptions{Affinity: true, Tolerate: true})
-	if err != nil {
+	p := w.pipeline()
+	p.Nodes = NodeOptions{Affinity: true, Tolerate: true}
+	if err := p.PlaceOnNodes(t.Context(), []Rendered{{Objects: objects}}, artifacts, images); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder

@@ -23,8 +23,9 @@ type Pipeline struct {
 	Now     func() time.Time
 	Environ []string // of hooks
 	HookEnv hook.Env // what all hooks are told
-	Workers int      // builds at a time
-	NoCache bool     // build everything
+	Nodes   NodeOptions
+	Workers int  // builds at a time
+	NoCache bool // build everything
 
 	Inputs        *inputs.Reader
 	PullingInputs *inputs.Reader // of artifacts whose base images are asked for anew

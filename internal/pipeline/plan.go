@@ -48,6 +48,9 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 		rendered[i].Objects = manifest.Clone(r.Objects) // the stand-ins must not stay in what a run goes on with
 	}
 	p.SetImages(rendered, images)
+	if err := p.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
+		return o, err
+	}
 
 	objects := make([][]plan.PlannedObject, len(rendered))
 	secrets := make([]map[string]any, len(rendered))
