@@ -191,9 +191,6 @@ func buildSub(name string, files []File) (*Chart, error) {
 			own = append(own, File{Name: inside, Data: f.Data})
 		}
 	}
-	if own == nil {
-		return nil, nil // a file such as charts/README.md
-	}
 	return build(own)
 }
 

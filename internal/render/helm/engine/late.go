@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -30,7 +32,10 @@ func (s *set) late(t *template.Template) template.FuncMap {
 
 func (s *set) include(t *template.Template, name string, data any) (string, error) {
 	if s.depth[name] > maxDepth {
-		return "", fmt.Errorf("template %s includes itself without end", name)
+		return "", &plainError{fmt.Sprintf("template %s includes itself without end", name)}
+	}
+	if t.Lookup(name) == nil {
+		return "", &plainError{fmt.Sprintf("there is no template %q to include", name)}
 	}
 	s.depth[name]++
 	defer func() { s.depth[name]-- }()
@@ -38,6 +43,9 @@ func (s *set) include(t *template.Template, name string, data any) (string, erro
 	err := t.ExecuteTemplate(&b, name, data)
 	return b.String(), err
 }
+
+// tplName is the name of texts that are no template of the chart.
+const tplName = "text given to tpl"
 
 // tpl expands a text that came in as a value. It sees the templates around it, and what it defines stays inside of it. Copying all
 // templates for that is slow, so it is only done for texts that need it: most have no template in them, and few define or call one.
@@ -58,8 +66,7 @@ func (s *set) tpl(t *template.Template, text string, data any) (string, error) {
 		around = inner
 	}
 	inner.Option("missingkey=zero").Funcs(s.late(around))
-	const name = "text given to tpl"
-	parsed, err := inner.New(name).Parse(text)
+	parsed, err := inner.New(tplName).Parse(text)
 	if err != nil {
 		return "", fmt.Errorf("%w in %q", err, text)
 	}
@@ -70,7 +77,7 @@ func (s *set) tpl(t *template.Template, text string, data any) (string, error) {
 	return strings.ReplaceAll(b.String(), "<no value>", ""), nil
 }
 
-// plainError is a text that a chart's author wrote for its users.
+// plainError is a cause that needs no more words, such as what a chart's author wrote for its users.
 type plainError struct{ text string }
 
 func (e *plainError) Error() string { return e.text }
@@ -108,28 +115,28 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// explain reads the place out of an error of Go's templates: "template: NAME:LINE:COLUMN: executing "X" at <Y>: CAUSE", where the cause
+// explain reads the places out of an error of Go's templates: "template: NAME:LINE:COLUMN: executing "X" at <Y>: CAUSE", where the cause
 // may be such an error again, of an included template. The innermost place is where the fault is; the others say how it was reached.
 func explain(name string, err error) error {
 	e := &Error{Template: name, Cause: err.Error(), Err: err}
 	var through []string
 	for _, part := range strings.Split(err.Error(), "template: ")[1:] {
-		place, cause, found := strings.Cut(part, ": ")
-		if !found {
-			continue
-		}
-		if e.Line > 0 {
-			through = append(through, fmt.Sprintf("%s:%d", e.Template, e.Line))
-		}
+		place, cause, _ := strings.Cut(part, ": ")
 		fields := strings.SplitN(place, ":", 3)
 		if len(fields) < 2 {
 			continue
 		}
-		var line int
-		if _, err := fmt.Sscan(fields[1], &line); err != nil {
+		line, err := strconv.Atoi(fields[1])
+		if err != nil {
 			continue
 		}
-		e.Template, e.Line, e.Cause = fields[0], line, cause
+		if e.Cause = cause; fields[0] == tplName {
+			continue // a text has no place of its own
+		}
+		if at := fmt.Sprintf("%s:%d", e.Template, e.Line); e.Line > 0 && !slices.Contains(through, at) {
+			through = append(through, at)
+		}
+		e.Template, e.Line = fields[0], line
 	}
 	if _, at, found := strings.Cut(e.Cause, " at <"); found && strings.HasPrefix(e.Cause, "executing ") {
 		e.Cause = "<" + at
