@@ -15,6 +15,7 @@ import (
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/hook"
+	"github.com/davit-dev/davit/internal/image/load"
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/plan"
 )
@@ -22,7 +23,7 @@ import (
 // Image is a built artifact.
 type Image struct {
 	Name   string   // as in the config
-	Ref    string   // name:tag@digest; name:tag when it was loaded into a Docker Engine only
+	Ref    string   // name:tag@digest; name:<id> when only a Docker Engine has it, see pin
 	Digest string   // "sha256:..." of the manifest or index; of the image itself when it was only loaded
 	Index  bool     // it may hold images of several platforms
 	Base   bool     // another artifact stands on it
@@ -73,9 +74,21 @@ func (p *Pipeline) retag(ctx context.Context, artifacts ...plan.Artifact) {
 
 func (p *Pipeline) image(a plan.Artifact, digest string) Image {
 	if !a.Push {
-		return Image{Name: a.Image, Ref: a.Ref.String(), Digest: digest, Local: true}
+		return Image{Name: a.Image, Ref: load.Immutable(a.Ref.Name, digest), Digest: digest, Local: true}
 	}
 	return Image{Name: a.Image, Ref: a.Reference(digest), Digest: digest, Index: len(a.Platforms) > 1 || len(a.Attest) > 0}
+}
+
+// pin gives images that only the Docker Engine has the tag that their references name. There, a digest names nothing, and the artifact's tag may name
+// another image tomorrow: what stands on it would not notice.
+func (p *Pipeline) pin(ctx context.Context, images ...Image) error {
+	var tags []cache.Tag
+	for _, i := range images {
+		if i.Local {
+			tags = append(tags, cache.Tag{ImageID: i.Digest, Ref: i.Ref})
+		}
+	}
+	return p.Cache.Retag(ctx, tags)
 }
 
 // builds is one call of Build.
@@ -244,6 +257,11 @@ func (r *builds) make(ctx context.Context, a plan.Artifact, refs map[string]stri
 	m, products, err := r.settle(ctx, a, refs) // before the build: what somebody saves meanwhile is no product
 	if err != nil {
 		return Image{}, err
+	}
+	for _, required := range a.Requires {
+		if err := r.pin(ctx, r.done[required.Image].image); err != nil {
+			return Image{}, fmt.Errorf("building %s: %w", a.Image, err)
+		}
 	}
 	result, err := builder.Build(ctx, r.request(a, m.Key(), refs), r.Sink)
 	if err != nil {

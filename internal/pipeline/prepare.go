@@ -226,7 +226,7 @@ func (p *Pipeline) decide(ctx context.Context, drafts []plan.Draft, tagged []ima
 	for n, i := range asked {
 		artifacts[i] = plan.Decide(drafts[i], artifacts[i].Ref, manifests[i], found(hits[n]), nil)
 		if hits[n].Found {
-			refs[drafts[i].Image] = artifacts[i].Reference(hits[n].Digest)
+			refs[drafts[i].Image] = p.image(artifacts[i], found(hits[n]).Digest).Ref
 		}
 	}
 	return nil

@@ -14,14 +14,20 @@ func (p *Pipeline) TestImages(ctx context.Context, cases []imagetest.Case, image
 		byName[i.Name] = i
 	}
 	var about []imagetest.Case
+	var local []Image
 	for _, c := range cases {
 		if i, built := byName[c.Image]; built {
 			c.Ref, c.Digest, c.Local = i.Ref, i.Digest, i.Local
-			about = append(about, c)
+			about, local = append(about, c), append(local, i)
 		}
 	}
 	if len(about) == 0 {
 		return nil
 	}
-	return p.stage(event.StageTest, func() error { return p.Test(ctx, about) })
+	return p.stage(event.StageTest, func() error {
+		if err := p.pin(ctx, local...); err != nil {
+			return err
+		}
+		return p.Test(ctx, about)
+	})
 }
