@@ -164,7 +164,9 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 				s.sink.Emit(event.Debug{Message: "the cluster cannot be asked for its registry: " + err.Error()})
 				return nil
 			}
-			s.options.Repo.Repo = cmp.Or(s.options.Repo.Repo, registry)
+			if s.options.Repo.Repo == "" && registry != "" {
+				s.options.Repo.Repo, s.options.LocalCluster = registry, false // a local cluster that has a registry is pushed to, as by Skaffold
+			}
 			return err
 		})
 	}
