@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/platforms"
 
 	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/model"
 )
 
 // AllPlatforms is the word for every platform that a builder has.
@@ -26,8 +27,8 @@ type PlatformFacts struct {
 // Platforms decides for which platforms an artifact is built; none means the builder's own. It follows Skaffold: the flag comes before the
 // config's build.platforms; the cluster's nodes narrow that, or say it where nothing else does; the artifact's own platforms narrow it again.
 //
-// A warning says that no node fits. Errors point into the config: a platform that is not known, and an artifact that cannot be built for
-// any platform asked for.
+// A warning says that no node fits. Errors point into the config: a platform that is not known, an artifact that cannot be built for any platform
+// asked for, and a Dockerfile that is to be built for all when nothing says which those are.
 func Platforms(c *config.Config, artifact int, f PlatformFacts) (chosen []string, warning string, err error) {
 	asked, err := parsePlatforms(f.Flag, func(i int, cause error) error {
 		return fmt.Errorf("--platform %s: %w: use one such as linux/amd64", f.Flag[i], cause)
@@ -69,6 +70,10 @@ func Platforms(c *config.Config, artifact int, f PlatformFacts) (chosen []string
 				"add the platform here, or ask for another with --platform or build.platforms", "build", "artifacts", artifact, "platforms")
 		}
 		asked = fitting
+	}
+	if _, docker := a.Builder.(*model.Docker); docker && slices.Contains(asked, AllPlatforms) {
+		return nil, "", c.Error(fmt.Sprintf("%s is to be built for all platforms, and nothing says which there are", a.Image),
+			"name them here, in build.platforms or with --platform", "build", "artifacts", artifact)
 	}
 	switch {
 	case len(asked) == 0 && f.Builder != "":

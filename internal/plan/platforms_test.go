@@ -23,6 +23,7 @@ func TestPlatforms(t *testing.T) {
 		"the flag comes before the config":        {build: "[linux/amd64]", facts: PlatformFacts{Flag: []string{"linux/arm64"}}, want: []string{"linux/arm64"}},
 		"all is what the nodes have":              {facts: PlatformFacts{Flag: []string{"ALL"}, Nodes: []string{"linux/arm64"}}, want: []string{"linux/arm64"}},
 		"all is what the artifact has":            {artifact: "[linux/arm64]", facts: PlatformFacts{Flag: []string{"all"}}, want: []string{"linux/arm64"}},
+		"all of nothing":                          {facts: PlatformFacts{Flag: []string{"all"}}, err: "skaffold.yaml:7:5: web is to be built for all platforms, and nothing says which there are"},
 		"the artifact narrows":                    {build: "[linux/amd64, linux/arm64]", artifact: "[linux/arm64]", want: []string{"linux/arm64"}},
 		"the artifact alone":                      {artifact: "[linux/arm64]", want: []string{"linux/arm64"}},
 		"an artifact that nothing fits":           {artifact: "[linux/arm64]", facts: PlatformFacts{Flag: []string{"linux/amd64"}}, err: "skaffold.yaml:8:16: web is built for linux/arm64 only, and not for linux/amd64, which --platform says"},
