@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -212,6 +214,7 @@ func replicaOf(t *testing.T, l *lines, image string) string {
 
 // TestPool follows a pool of two from its making to its end.
 func TestPool(t *testing.T) {
+	t.Parallel()
 	ns, said := namespace(t), &lines{}
 	// Two davits that make the same pool at once.
 	var both errgroup.Group
@@ -236,6 +239,7 @@ func TestPool(t *testing.T) {
 	t.Run("artifacts have their replica", func(t *testing.T) { keepTheirReplica(t, b) })
 	t.Run("a Dockerfile that fails is not tried elsewhere", func(t *testing.T) { failsOnce(t, b) })
 	t.Run("a replica dies in mid-build", func(t *testing.T) { survivesDeath(t, ns, b) })
+	t.Run("the connection is cut in mid-build", func(t *testing.T) { survivesCut(t, ns) })
 	t.Run("layers come from the registry", func(t *testing.T) { sharesCache(t, ns, b) })
 	t.Run("other options change the pool", func(t *testing.T) { changes(t, ns) })
 	t.Run("it is removed", func(t *testing.T) { isRemoved(t, ns) })
@@ -347,6 +351,104 @@ func kill(t *testing.T, ns, pod string) {
 	}
 }
 
+// survivesCut cuts all connections to the cluster in mid-build. The replica lives, and the build goes on there.
+func survivesCut(t *testing.T, ns string) {
+	wire := &proxy{}
+	client := wire.connect(t)
+	b, err := pool.Open(t.Context(), client, options(t, ns, "&replicas=2"), local(t), &lines{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := &lines{}
+	built := make(chan error, 1)
+	go func() {
+		_, err := b.Build(t.Context(), project(t, "cut", "RUN echo working; sleep 5; echo done > /done\n"), said)
+		built <- err
+	}()
+	said.sees(t, "[cut] working")
+	first := replicaOf(t, said, "cut")
+	wire.cut()
+	if err := <-built; err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if second := replicaOf(t, said, "cut"); second != first || !strings.Contains(said.String(), "the connection to the replica "+first+" was cut") {
+		t.Errorf("want the same replica again, and a word about it:\n%s", said)
+	}
+}
+
+// proxy stands between the client and the API server.
+type proxy struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+// connect gives a client that goes through the proxy.
+func (p *proxy) connect(t *testing.T) *kube.Client {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(suite.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	for _, cluster := range config.Clusters {
+		server := strings.TrimPrefix(cluster.Server, "https://")
+		cluster.Server = "https://" + l.Addr().String()
+		go p.serve(l, server)
+	}
+	return connectBy(t, config)
+}
+
+func (p *proxy) serve(l net.Listener, server string) {
+	for {
+		in, err := l.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", server)
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns = append(p.conns, in, out)
+		p.mu.Unlock()
+		pass := func(to, from net.Conn) {
+			_, _ = io.Copy(to, from)
+			_ = to.Close()
+		}
+		go pass(in, out)
+		go pass(out, in)
+	}
+}
+
+// cut ends all connections that there are.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
+}
+
+// connectBy makes a client of a kubeconfig.
+func connectBy(t *testing.T, config *clientcmdapi.Config) *kube.Client {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	client, err := kube.Connect(kube.Options{Kubeconfig: []string{file}, CacheDir: t.TempDir(), UserAgent: "davit/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
 func sharesCache(t *testing.T, ns string, b *pool.Builder) {
 	said := &lines{}
 	r := project(t, "shared", "RUN echo costly-step > /costly\n")
@@ -406,6 +508,7 @@ func isRemoved(t *testing.T, ns string) {
 
 // TestPoolThatCannotBe makes pools that something is in the way of: each ends at once, with the cause.
 func TestPoolThatCannotBe(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		query  string
 		hinder func(t *testing.T, ns string)
@@ -434,6 +537,7 @@ func TestPoolThatCannotBe(t *testing.T) {
 			if err == nil {
 				t.Fatalf("it is there:\n%s", said)
 			}
+			t.Log(err)
 			for _, text := range append(c.says, "kubernetes://"+ns) {
 				if !strings.Contains(err.Error(), text) {
 					t.Errorf("the error does not say %q: %v", text, err)
@@ -478,6 +582,7 @@ func otherImage(t *testing.T, _ string) {
 
 // TestPoolWithoutRights lets somebody who may make a pool, but run nothing in its pods, build.
 func TestPoolWithoutRights(t *testing.T) {
+	t.Parallel()
 	ns := namespace(t)
 	if _, err := open(t, ns, "", &lines{}); err != nil {
 		t.Fatal(err)
@@ -522,9 +627,5 @@ func limited(t *testing.T, ns string) *kube.Client {
 	for _, user := range config.AuthInfos {
 		*user = clientcmdapi.AuthInfo{Token: token.Status.Token}
 	}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	must(clientcmd.WriteToFile(*config, file))
-	client, err := kube.Connect(kube.Options{Kubeconfig: []string{file}, CacheDir: t.TempDir()})
-	must(err)
-	return client
+	return connectBy(t, config)
 }
