@@ -3,6 +3,7 @@ package image
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/distribution/reference"
 )
@@ -51,6 +52,9 @@ func (d DefaultRepo) multiLevel(prefix string) bool {
 
 // projectPrefix is the "registry/project" that a name in one of Google's registries starts with, with the slash that
 // follows it if any; empty when there is none.
-func projectPrefix(name string) string {
-	return regexp.MustCompile(`^` + reference.DomainRegexp.String() + `/[a-z][a-z0-9-]{4,28}[a-z0-9]/?`).FindString(name)
-}
+func projectPrefix(name string) string { return projectPattern().FindString(name) }
+
+// projectPattern is made at first need: it is long, and most commands have none.
+var projectPattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^` + reference.DomainRegexp.String() + `/[a-z][a-z0-9-]{4,28}[a-z0-9]/?`)
+})

@@ -47,6 +47,9 @@ type Flags struct {
 // those that BuildKit's client cannot serve, such as --isolation: only the docker command knows what to do with them. An error is a flag
 // with a value that no docker command would take.
 func ParseFlags(flags []string, dir string, getenv func(string) string) (f Flags, unknown []string, err error) {
+	if len(flags) == 0 {
+		return Flags{}, nil, nil
+	}
 	r := newFlagReader()
 	if unknown = r.unknown(flags); len(unknown) > 0 {
 		return Flags{}, unknown, nil
