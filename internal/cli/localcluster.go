@@ -73,9 +73,13 @@ func (s *session) test(ctx context.Context, cases []imagetest.Case) error {
 	if err != nil {
 		return err
 	}
+	var passed *imagetest.Passed
+	if !s.pipe.NoCache {
+		passed = imagetest.NewPassed(s.world.cacheDir("tests"), s.world.Now)
+	}
 	return imagetest.Run(ctx, cases, imagetest.Options{
 		Environ: slices.Concat(s.world.Environ, s.dockerEnviron), Docker: docker, DockerConfig: s.dockerConfig(), LookPath: exec.LookPath,
-		Inputs: s.pipe.Inputs, Passed: imagetest.NewPassed(s.world.cacheDir("tests"), s.world.Now), Workers: s.pipe.Workers,
+		Inputs: s.pipe.Inputs, Passed: passed, Workers: s.pipe.Workers,
 	}, s.sink)
 }
 
