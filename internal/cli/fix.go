@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"cmp"
+	"context"
 	"fmt"
-	"io"
-	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/davit-dev/davit/internal/config/diag"
 	"github.com/davit-dev/davit/internal/config/load"
 )
 
@@ -28,25 +26,31 @@ func newFix(w World) *cobra.Command {
   davit fix --overwrite
   davit fix --version skaffold/v4beta11 -o new.yaml`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return runFix(w, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runFix(cmd.Context(), w, o) },
 	}
-	cmd.Flags().StringVarP(&o.file, "filename", "f", "", `path of the config, "-" for standard input (default "skaffold.yaml")`)
+	cmd.Flags().StringVarP(&o.file, "filename", "f", "", `path or URL of the config, "-" for standard input (default "skaffold.yaml")`)
 	cmd.Flags().StringVar(&o.version, "version", "", "the apiVersion to bring it to (default the newest)")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", "file to write to, in place of standard output")
 	cmd.Flags().BoolVar(&o.overwrite, "overwrite", false, "replace the config itself")
+	// These choose among configs elsewhere; what is fixed is one file, whole.
+	cmd.Flags().StringSliceP("module", "m", nil, "no effect")
+	cmd.Flags().String("remote-cache-dir", "", "no effect")
+	cmd.Flags().String("sync-remote-cache", "", "no effect")
+	for _, name := range []string{"module", "remote-cache-dir", "sync-remote-cache"} {
+		cmd.Flags().Lookup(name).Hidden = true
+	}
 	return cmd
 }
 
-func runFix(w World, o *fixOptions) error {
-	file := cmp.Or(o.file, "skaffold.yaml")
-	if o.overwrite && (o.output != "" || file == "-") {
-		return usageError{fmt.Errorf("--overwrite replaces the file that is read: leave out --output and name a file")}
-	}
-	text, err := readConfig(w, file)
+func runFix(ctx context.Context, w World, o *fixOptions) error {
+	src, path, err := load.Source(ctx, load.Options{File: o.file, Dir: w.Dir, Stdin: w.Stdin})
 	if err != nil {
 		return err
 	}
-	fixed, err := load.Fix(&diag.Source{File: file, Text: text}, o.version)
+	if o.overwrite && (o.output != "" || !filepath.IsAbs(path)) {
+		return usageError{fmt.Errorf("--overwrite replaces the file that is read: leave out --output and name a file")}
+	}
+	fixed, err := load.Fix(src, o.version)
 	if err != nil {
 		return err
 	}
@@ -60,18 +64,7 @@ func runFix(w World, o *fixOptions) error {
 		}
 	}
 	if o.overwrite {
-		o.output = file
+		o.output = path
 	}
 	return writeOutput(w, o.output, fixed.Text)
-}
-
-func readConfig(w World, file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(w.Stdin)
-	}
-	text, err := os.ReadFile(w.path(file))
-	if err != nil {
-		return nil, fmt.Errorf("reading the config: %w: name it with -f", err)
-	}
-	return text, nil
 }

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,15 +15,13 @@ func newSchema(w World) *cobra.Command {
 		Use: "schema", Short: "List the apiVersions, and print their JSON schemas",
 		Example: "  davit schema list\n  davit schema get skaffold/v4beta14",
 	}
-	cmd.AddCommand(&cobra.Command{
-		Use: "list", Short: "List the apiVersions, oldest first", Example: "  davit schema list", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			for _, version := range schema.New().List() {
-				fmt.Fprintln(w.Stdout, version)
-			}
-			return nil
-		},
-	}, &cobra.Command{
+	var output string
+	list := &cobra.Command{
+		Use: "list", Short: "List the apiVersions, oldest first", Example: "  davit schema list\n  davit schema list -o json", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return listSchemas(w, output) },
+	}
+	list.Flags().StringVarP(&output, "output", "o", "plain", "form of the answer: plain or json")
+	cmd.AddCommand(list, &cobra.Command{
 		Use: "get VERSION", Short: "Print the JSON schema of an apiVersion",
 		Example: "  davit schema get skaffold/v4beta14 > schema.json",
 		Args:    exactArgs(1),
@@ -35,4 +35,16 @@ func newSchema(w World) *cobra.Command {
 		},
 	})
 	return cmd
+}
+
+func listSchemas(w World, output string) error {
+	versions := schema.New().List()
+	switch output {
+	case "plain":
+		_, err := fmt.Fprintln(w.Stdout, strings.Join(versions, "\n"))
+		return err
+	case "json":
+		return json.NewEncoder(w.Stdout).Encode(map[string][]string{"versions": versions})
+	}
+	return usageError{fmt.Errorf("output %q is not known: use plain or json", output)}
 }

@@ -15,6 +15,16 @@ import (
 	"github.com/davit-dev/davit/internal/config/diag"
 )
 
+// Source reads the file that o names, as Load does, and tells where it is: a path, a URL or "-".
+func Source(ctx context.Context, o Options) (src *diag.Source, path string, err error) {
+	l := &loader{Options: o}
+	text, path, err := l.text(ctx, l.absolute(cmp.Or(o.File, "skaffold.yaml")))
+	if err != nil {
+		return nil, path, err
+	}
+	return &diag.Source{File: l.shown(path), Text: text}, path, nil
+}
+
 // absolute resolves a path against the working folder; URLs and "-" stay.
 func (l *loader) absolute(file string) string {
 	if file == "-" || isURL(file) || filepath.IsAbs(file) {
