@@ -21,7 +21,7 @@ func newTest(w World, c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test",
 		Short: "Test images that are built already",
-		Long: `Runs all tests of the config's images: its own commands, and container-structure-test where that is installed.`,
+		Long:  `Runs all tests of the config's images: its own commands, and container-structure-test where that is installed.`,
 		Example: `  davit build --file-output build.json && davit test -a build.json
   davit test -i web=registry.example.com/team/web:v1.2.3`,
 		Args: noArgs,
