@@ -234,8 +234,11 @@ func (p *Pipeline) decide(ctx context.Context, drafts []plan.Draft, tagged []ima
 
 // query asks for an artifact by its inputs less what its hooks are known to have made.
 func (p *Pipeline) query(a plan.Artifact) cache.Query {
-	last, _ := p.Cache.Last(identity(a.Draft))
-	m := a.Inputs.Without(last.Products)
+	m := a.Inputs
+	if len(a.HooksBefore()) > 0 {
+		last, _ := p.Cache.Last(identity(a.Draft))
+		m = m.Without(last.Products)
+	}
 	return cache.Query{Image: a.Image, Identity: identity(a.Draft), Key: m.Key(), Manifest: m, Ref: a.Ref.String(), Push: a.Push}
 }
 
