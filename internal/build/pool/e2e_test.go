@@ -28,6 +28,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/buildkit"
@@ -580,27 +581,57 @@ func otherImage(t *testing.T, _ string) {
 	}
 }
 
-// TestPoolWithoutRights lets somebody who may make a pool, but run nothing in its pods, build.
-func TestPoolWithoutRights(t *testing.T) {
+// TestPoolByRights lets somebody who has the rights that docs/pool.md lists, and nothing else, make a pool, build in it and remove it; and
+// says which right is missing to somebody who may run no programs in its pods.
+func TestPoolByRights(t *testing.T) {
 	t.Parallel()
-	ns := namespace(t)
-	if _, err := open(t, ns, "", &lines{}); err != nil {
-		t.Fatal(err)
-	}
-	client := limited(t, ns)
-	said := &lines{}
+	ns, said := namespace(t), &lines{}
+	role := documentedRole(t, ns)
+	client := limited(t, role)
 	b, err := pool.Open(t.Context(), client, options(t, ns, ""), local(t), said)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
-	_, err = b.Build(t.Context(), project(t, "web", ""), said)
+	mustBuild(t, b, project(t, "rights", ""), said)
+
+	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return r.Resources[0] == "pods/exec" })
+	if _, err := suite.admin.RbacV1().Roles(ns).Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	said = &lines{}
+	_, err = b.Build(t.Context(), project(t, "rights", ""), said)
 	if err == nil || !strings.Contains(err.Error(), "pods/exec") || strings.Count(said.String(), "building on") != 1 {
 		t.Errorf("want one try and an error that names the right to create pods/exec, have %v\n%s", err, said)
 	}
+
+	p, err := pool.Find(t.Context(), client, pool.Options{Namespace: ns, Name: pool.DefaultName})
+	if err == nil {
+		err = p.Remove(t.Context(), said)
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
-// limited is a client that may all but run programs in pods.
-func limited(t *testing.T, ns string) *kube.Client {
+// documentedRole is the role that docs/pool.md shows, in a namespace of the test's.
+func documentedRole(t *testing.T, ns string) *rbacv1.Role {
+	t.Helper()
+	page, err := os.ReadFile("../../../docs/pool.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n")
+	text, _, _ = strings.Cut(text, "```")
+	role := &rbacv1.Role{}
+	if err := yaml.Unmarshal([]byte(text), role); err != nil || len(role.Rules) < 4 {
+		t.Fatalf("docs/pool.md shows no role: %v", err)
+	}
+	role.Namespace = ns
+	return role
+}
+
+// limited is a client that has a role and nothing else.
+func limited(t *testing.T, role *rbacv1.Role) *kube.Client {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -608,15 +639,14 @@ func limited(t *testing.T, ns string) *kube.Client {
 			t.Fatal(err)
 		}
 	}
+	ns := role.Namespace
 	account := metav1.ObjectMeta{Name: "limited", Namespace: ns}
 	_, err := suite.admin.CoreV1().ServiceAccounts(ns).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: account}, metav1.CreateOptions{})
 	must(err)
-	_, err = suite.admin.RbacV1().Roles(ns).Create(t.Context(), &rbacv1.Role{ObjectMeta: account, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{"", "apps"}, Resources: []string{"pods", "pods/log", "configmaps", "statefulsets", "events"}, Verbs: []string{"*"}},
-	}}, metav1.CreateOptions{})
+	_, err = suite.admin.RbacV1().Roles(ns).Create(t.Context(), role, metav1.CreateOptions{})
 	must(err)
 	_, err = suite.admin.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: account, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "limited"},
+		ObjectMeta: account, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "limited", Namespace: ns}},
 	}, metav1.CreateOptions{})
 	must(err)
