@@ -44,6 +44,8 @@ type Engine interface {
 	ImageID(ctx context.Context, ref string) (string, error)
 	// Tag gives an image, by its id, one more name.
 	Tag(ctx context.Context, id, ref string) error
+	// Pull brings an image from its registry.
+	Pull(ctx context.Context, ref string) error
 }
 
 // Query asks for one artifact.
@@ -54,6 +56,8 @@ type Query struct {
 	Manifest inputs.Manifest // for "why"
 	Ref      string          // name:tag that the image is to have
 	Push     bool            // it is to be in Ref's registry; otherwise in the Docker Engine
+	// Import takes an image that has Ref already for it when nothing else is known, whatever it was made of.
+	Import bool
 }
 
 // The places where an image is found.
@@ -134,6 +138,11 @@ func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
 		c.disk.used(q.Key, q.identity(), c.o.Now())
 		return hit
 	}
+	if q.Import && !known {
+		if hit := c.importTag(ctx, remote, q); hit.Found {
+			return hit
+		}
+	}
 	if last, ok := c.disk.lastManifest(q.identity()); ok {
 		hit.Why = inputs.Why(last, q.Manifest)
 	} else {
@@ -185,6 +194,27 @@ func lookupRegistry(remote *batch, q Query, e Entry) (hit Hit, gone bool) {
 	}
 	tagged, err := remote.head(q.Ref)
 	return found(byKey, err == nil && tagged != byKey), false
+}
+
+// importTag finds the image that has the reference: in its registry, or in the Docker Engine, which pulls it if need be.
+func (c *Cache) importTag(ctx context.Context, remote *batch, q Query) Hit {
+	if q.Push {
+		digest, err := remote.head(q.Ref)
+		return Hit{Found: err == nil && digest != "", Where: InRegistry, Digest: digest}
+	}
+	if c.o.Engine == nil {
+		return Hit{}
+	}
+	id, err := c.o.Engine.ImageID(ctx, q.Ref)
+	if err == nil && id == "" {
+		if err = c.o.Engine.Pull(ctx, q.Ref); err == nil {
+			id, err = c.o.Engine.ImageID(ctx, q.Ref)
+		}
+	}
+	if err != nil {
+		c.o.Sink.Emit(event.Debug{Message: fmt.Sprintf("%s cannot be taken over, so it is built: %v", q.Ref, err)})
+	}
+	return Hit{Found: err == nil && id != "", Where: InEngine, ImageID: id}
 }
 
 func (q Query) identity() string {

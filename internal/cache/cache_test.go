@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -270,6 +271,16 @@ func (e engine) Tag(_ context.Context, id, ref string) error {
 	return nil
 }
 
+// Pull finds what is in "the registry" of this Engine.
+func (e engine) Pull(_ context.Context, ref string) error {
+	id, there := e["in the registry: "+ref]
+	if !there {
+		return errors.New("no such image")
+	}
+	e[ref] = id
+	return nil
+}
+
 func TestImagesInTheEngine(t *testing.T) {
 	w := newWorld(t)
 	docker := engine{}
@@ -289,6 +300,39 @@ func TestImagesInTheEngine(t *testing.T) {
 	}
 	if hit := w.lookup(c, q); !hit.Found || hit.NeedsTag {
 		t.Errorf("under its tag: %+v", hit)
+	}
+}
+
+// TestImport takes over images that somebody else made, when it is asked to and knows no better.
+func TestImport(t *testing.T) {
+	w := newWorld(t)
+	m := manifest("1")
+	pushed := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true, Import: true}
+	local := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1", Import: true}
+	docker := engine{}
+	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker})
+	for _, q := range []Query{pushed, local} {
+		if hit := w.lookup(c, q); hit.Found {
+			t.Errorf("nowhere, but found: %+v", hit)
+		}
+	}
+	digest := w.push(pushed.Ref)
+	if hit := w.lookup(c, pushed); !hit.Found || hit.Where != InRegistry || hit.Digest != digest {
+		t.Errorf("in the registry: %+v", hit)
+	}
+	docker["in the registry: web:v1"] = "sha256:pulled"
+	if hit := w.lookup(c, local); !hit.Found || hit.Where != InEngine || hit.ImageID != "sha256:pulled" {
+		t.Errorf("pulled: %+v", hit)
+	}
+	docker["web:v1"] = "sha256:here"
+	if hit := w.lookup(c, local); !hit.Found || hit.ImageID != "sha256:here" {
+		t.Errorf("in the engine: %+v", hit)
+	}
+	for _, q := range []Query{pushed, local} {
+		q.Import = false
+		if hit := w.lookup(c, q); hit.Found {
+			t.Errorf("not asked for, but found: %+v", hit)
+		}
 	}
 }
 

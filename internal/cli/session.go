@@ -219,7 +219,7 @@ func (s *session) pipeline(b *buildFlags) {
 	}
 	s.pipe.Cache = cache.New(cache.Options{
 		Folder: s.world.imageCache(file), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
-		Engine: engine.NewImages(s.engine),
+		Engine: engine.NewImages(s.engine, s.dockerConfig()),
 	})
 	if b == nil {
 		return

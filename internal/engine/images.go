@@ -9,12 +9,13 @@ import (
 
 // Images answers for the images of an Engine that is looked for when it is first asked. It is safe for concurrent use.
 type Images struct {
-	connect func() (*docker.Client, error)
+	connect   func() (*docker.Client, error)
+	configDir string
 }
 
-// NewImages makes Images; find says where the Engine is.
-func NewImages(find func() (Endpoint, error)) *Images {
-	return &Images{connect: sync.OnceValues(func() (*docker.Client, error) {
+// NewImages makes Images; find says where the Engine is, configDir has the docker command's configuration.
+func NewImages(find func() (Endpoint, error), configDir string) *Images {
+	return &Images{configDir: configDir, connect: sync.OnceValues(func() (*docker.Client, error) {
 		e, err := find()
 		if err != nil {
 			return nil, err
@@ -39,4 +40,17 @@ func (i *Images) Tag(ctx context.Context, id, ref string) error {
 		return err
 	}
 	return Tag(ctx, c, id, ref)
+}
+
+// Pull lets the Engine pull an image with the user's credentials.
+func (i *Images) Pull(ctx context.Context, ref string) error {
+	auth, err := Credentials(i.configDir, ref)
+	if err != nil {
+		return err
+	}
+	c, err := i.connect()
+	if err != nil {
+		return err
+	}
+	return Pull(ctx, c, ref, auth)
 }

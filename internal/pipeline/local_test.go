@@ -44,6 +44,8 @@ func (e *dockerEngine) Tag(_ context.Context, id, ref string) error {
 	return nil
 }
 
+func (e *dockerEngine) Pull(context.Context, string) error { return errors.New("there is no registry") }
+
 func (e *dockerEngine) Build(_ context.Context, r build.Request, _ event.Sink) (build.Result, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -239,7 +239,10 @@ func (p *Pipeline) query(a plan.Artifact) cache.Query {
 		last, _ := p.Cache.Last(identity(a.Draft))
 		m = m.Without(last.Products)
 	}
-	return cache.Query{Image: a.Image, Identity: identity(a.Draft), Key: m.Key(), Manifest: m, Ref: a.Ref.String(), Push: a.Push}
+	return cache.Query{
+		Image: a.Image, Identity: identity(a.Draft), Key: m.Key(), Manifest: m, Ref: a.Ref.String(), Push: a.Push,
+		Import: a.Import && len(a.Platforms) < 2, // as for Skaffold, one that may lack a platform is none
+	}
 }
 
 // identity names an artifact over time on this machine.

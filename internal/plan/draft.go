@@ -96,6 +96,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 		environment = &model.LocalBuild{} // the others are refused by Supported
 	}
 	d.Push = *cmp.Or(o.Push, environment.Push, new(!o.LocalCluster))
+	d.Import = environment.TryImportMissing
 	switch builder := a.Builder.(type) {
 	case *model.Docker:
 		d.Written.Dockerfile = builder.Dockerfile

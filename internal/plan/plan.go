@@ -36,6 +36,7 @@ type Draft struct {
 	WhyWay  string        // why not with BuildKit
 	// UseBuildkit is build.local.useBuildkit, for the docker command.
 	UseBuildkit *bool
+	Import      bool   // an image that has its reference already is taken for it
 	Builder     string // address of where to build; empty: what the machine has
 	Platforms   []string
 	Requires    []Requirement
