@@ -39,6 +39,9 @@ func (j *job) failure(err error) error {
 	}
 	name, tail := j.log.failure(id)
 	step := &build.StepError{Excerpt: j.excerpt(err, name), ExitCode: exitCode(err), Err: plain(err)}
+	if exporter := find(`(?:unknown|could not find.*) cache exporter: "?(\w+)"?`, err.Error()); exporter != nil {
+		return &reworded{text: fmt.Sprintf("the BuildKit of the %s cannot export its cache to a %s: use cacheTo type=inline, or build with another one (BUILDKIT_HOST)", j.where, exporter[1]), error: err}
+	}
 	said := err.Error() + strings.Join(tail, "\n")
 	switch {
 	case step.ExitCode != 0 && strings.Contains(said, "exec format error"):

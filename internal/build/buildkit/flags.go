@@ -166,13 +166,18 @@ func (r *flagReader) unknown(flags []string) []string {
 			continue
 		}
 		switch {
-		case known == nil:
+		case known == nil, known.Name == "build-context" && isLayout(flags[i:]):
 			out = append(out, name)
 		case !hasValue && known.NoOptDefVal == "":
 			i++
 		}
 	}
 	return out
+}
+
+// isLayout says whether a --build-context names an image in a folder, which takes a store of content that davit has not.
+func isLayout(flags []string) bool {
+	return strings.Contains(flags[0], "=oci-layout://") || len(flags) > 1 && !strings.Contains(flags[0], "=") && strings.Contains(flags[1], "=oci-layout://")
 }
 
 func (r *flagReader) flags(dir string, getenv func(string) string) (Flags, error) {

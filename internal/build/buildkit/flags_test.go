@@ -57,8 +57,8 @@ func TestFlagsOfDockerBuild(t *testing.T) {
 
 func TestFlagsThatBuildKitDoesNotServe(t *testing.T) {
 	none := func(string) string { return "" }
-	_, unknown, err := buildkit.ParseFlags([]string{"--isolation=hyperv", "--security-opt", "seccomp=x", "-t", "name", "--no-cache", "--output=type=local,dest=."}, "/", none)
-	if err != nil || strings.Join(unknown, " ") != "--isolation --security-opt -t --output" {
+	_, unknown, err := buildkit.ParseFlags([]string{"--isolation=hyperv", "--security-opt", "seccomp=x", "-t", "name", "--no-cache", "--output=type=local,dest=.", "--build-context", "base=oci-layout://image"}, "/", none)
+	if err != nil || strings.Join(unknown, " ") != "--isolation --security-opt -t --output --build-context" {
 		t.Errorf("unknown %v, %v", unknown, err)
 	}
 	for flag, want := range map[string]string{

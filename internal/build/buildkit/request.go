@@ -113,7 +113,7 @@ func sharedKey(spec build.Docker) string {
 
 // addNetwork sets the network of RUN steps and their extra hosts.
 func addNetwork(opt *client.SolveOpt, spec build.Docker) error {
-	switch spec.Network {
+	switch strings.ToLower(spec.Network) {
 	case "", "default", "bridge":
 	case "none":
 		opt.FrontendAttrs["force-network-mode"] = "none"

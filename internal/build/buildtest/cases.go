@@ -153,6 +153,7 @@ func (s *suite) failures() []testCase {
 		{name: "secret that is not given", dockerfile: "FROM shell\nRUN --mount=type=secret,id=s,required=true cat /run/secrets/s\n", fails: []string{"secret s", "not found"}},
 		{name: "no ssh agent", dockerfile: "FROM shell\n", change: func(_ *build.Request, d *build.Docker) { d.SSH = "default" }, fails: []string{"SSH_AUTH_SOCK is not set"}},
 		{name: "unknown platform", dockerfile: "FROM shell\n", change: func(r *build.Request, _ *build.Docker) { r.Platforms = []string{"linux/amd46"} }, fails: []string{`the platform "linux/amd46" is not known`, "linux/amd64"}},
+		{name: "cache exporter that is unknown", dockerfile: "FROM shell\n", change: func(_ *build.Request, d *build.Docker) { d.CacheTo = []string{"type=tape,dest=x"} }, fails: []string{"cannot export its cache to a tape"}},
 		{name: "squash", dockerfile: "FROM shell\n", change: func(_ *build.Request, d *build.Docker) { d.Squash = true }, fails: []string{"BuildKit cannot squash"}},
 		{name: "flag of the docker command alone", dockerfile: "FROM shell\n", change: func(_ *build.Request, d *build.Docker) { d.CLIFlags = []string{"--isolation=x"} }, fails: []string{"--isolation"}},
 		{name: "registry that refuses connections", dockerfile: "FROM shell\n", change: func(r *build.Request, _ *build.Docker) { r.Ref = "127.0.0.1:1/a/b:v1" }, fails: []string{"pushing 127.0.0.1:1/a/b", "cannot be reached"}},
