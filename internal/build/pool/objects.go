@@ -133,7 +133,7 @@ func (o Options) pod() object {
 	pod["containers"] = []any{object{
 		"name": container, "image": o.Image, "args": args, "securityContext": security,
 		"resources":    object{"requests": o.Requests, "limits": o.Limits},
-		"startupProbe": object{"exec": answers, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 120},
+		"startupProbe": object{"exec": answers, "initialDelaySeconds": 1, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 120},
 		// A busy replica may be slow, and is busy with somebody's build: it is never restarted for that.
 		"readinessProbe": object{"exec": answers, "periodSeconds": 15, "timeoutSeconds": 15},
 		"volumeMounts":   []any{object{"name": "state", "mountPath": l.state}, object{"name": "config", "mountPath": l.config}},
