@@ -68,7 +68,8 @@ func TestEffectiveConfiguration(t *testing.T) {
 	}
 }
 
-type input struct{ file, profile string }
+// input is a file, the profiles to activate with commas between them, and a module to keep, as the flags take them.
+type input struct{ file, profile, module string }
 
 // compare gives what differs; empty where nothing does.
 func (c input) compare(t *testing.T, skaffold, home string) string {
@@ -77,7 +78,11 @@ func (c input) compare(t *testing.T, skaffold, home string) string {
 	options := load.Options{File: name, Dir: filepath.Clean(dir), Command: "diagnose", Home: home, LookupEnv: os.LookupEnv, ViewOnly: true}
 	if c.profile != "" {
 		args = append(args, "-p", c.profile)
-		options.Profiles = []string{c.profile}
+		options.Profiles = strings.Split(c.profile, ",")
+	}
+	if c.module != "" {
+		args = append(args, "-m", c.module)
+		options.Modules = []string{c.module}
 	}
 	cmd := exec.CommandContext(t.Context(), skaffold, args...)
 	cmd.Dir = dir
