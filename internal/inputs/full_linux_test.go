@@ -65,7 +65,7 @@ func saveUntilFull(folder string) error {
 		}
 		left, readErr := os.ReadDir(folder)
 		if again := open(); len(again.known) != known || warnings > 0 || len(left) != 1 || readErr != nil {
-			return fmt.Errorf("after %d files (%v) %d are known, %d files are left, with %d warnings, %w", files, err, len(again.known), len(left), warnings, readErr)
+			return errors.Join(err, readErr, fmt.Errorf("after %d files %d are known, %d files are left, with %d warnings", files, len(again.known), len(left), warnings))
 		}
 	}
 	return nil

@@ -293,7 +293,7 @@ func (a *applier) one(ctx context.Context, it *item) error {
 		return a.create(ctx, it)
 	case it.live == nil:
 		return a.patch(ctx, it, VerbCreated)
-	case unchanged(it.Unstructured, it.live, FieldManager, it.resource.Status):
+	case unchanged(it.Unstructured, it.live, it.resource.Status):
 		it.verb = VerbUnchanged
 		return nil
 	}

@@ -119,11 +119,18 @@ func (c *Client) victims(ctx context.Context, objects []*unstructured.Unstructur
 	return all, nil
 }
 
+// tellAfter is when people are told what a deletion waits for.
+const tellAfter = 2 * time.Second
+
 // deleteAll deletes level by level, the last first, and waits for each level to be gone before the next.
 func (c *Client) deleteAll(ctx context.Context, victims []victim, o DeleteOptions, verb string, sink event.Sink) error {
 	todo := inLevels(victims, func(v victim) schema.GroupKind { return v.ref.gk })
 	for _, level := range slices.Backward(todo) {
 		err := forAll(level, func(v victim) error {
+			slow := time.AfterFunc(tellAfter, func() {
+				sink.Emit(event.RolloutProgress{Resource: v.ref.String(), Namespace: v.ref.namespace, Message: "waiting until it is gone"})
+			})
+			defer slow.Stop()
 			if err := c.deleteOne(ctx, v, o); err != nil {
 				return err
 			}

@@ -134,7 +134,7 @@ func (a *applier) previewOne(ctx context.Context, it *item) (Previewed, error) {
 	}
 	if it.live != nil {
 		p.UID, p.Version = string(it.live.GetUID()), it.live.GetResourceVersion()
-		if unchanged(it.Unstructured, it.live, FieldManager, it.resource.Status) {
+		if unchanged(it.Unstructured, it.live, it.resource.Status) {
 			p.Action = ActionUnchanged
 			return p, nil
 		}
@@ -142,7 +142,8 @@ func (a *applier) previewOne(ctx context.Context, it *item) (Previewed, error) {
 	after, taken, err := a.dryRun(ctx, it)
 	if err == nil {
 		p.Notes = append(p.Notes, taken...)
-		return p, compare(&p, it, after)
+		compare(&p, it, after)
+		return p, nil
 	}
 	var unreachable *UnreachableError
 	if errors.As(err, &unreachable) || ctx.Err() != nil {
@@ -196,9 +197,9 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 }
 
 // compare says what an apply would change.
-func compare(p *Previewed, it *item, after *unstructured.Unstructured) error {
+func compare(p *Previewed, it *item, after *unstructured.Unstructured) {
 	if it.live == nil {
-		return nil
+		return
 	}
 	p.Changes = changes(visible(it.live, it.resource.Status), visible(after, it.resource.Status), isSecret(it.Unstructured))
 	switch {
@@ -210,5 +211,4 @@ func compare(p *Previewed, it *item, after *unstructured.Unstructured) error {
 		p.Action = ActionChange
 		p.Notes = append(p.Notes, "no value changes, only who owns which field")
 	}
-	return nil
 }
