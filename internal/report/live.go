@@ -81,6 +81,10 @@ func (t *terminal) workload(e event.RolloutProgress) {
 	t.workloads[at].message = e.Message
 }
 
+func (t *terminal) settled(resource, namespace string) {
+	t.workloads = slices.DeleteFunc(t.workloads, func(w *liveWorkload) bool { return w.is(resource, namespace) })
+}
+
 // noteBuild keeps what is shown of builds, and says whether that is all that an event is good for.
 func (t *terminal) noteBuild(e event.Event) bool {
 	switch e := e.(type) {

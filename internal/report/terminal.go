@@ -77,7 +77,9 @@ func (t *terminal) note(e event.Event) bool {
 		t.workload(e)
 		return true
 	case event.WorkloadReady:
-		t.workloads = slices.DeleteFunc(t.workloads, func(w *liveWorkload) bool { return w.is(e.Resource, e.Namespace) })
+		t.settled(e.Resource, e.Namespace)
+	case event.ObjectApplied:
+		t.settled(e.Resource, e.Namespace)
 	default:
 		return t.noteBuild(e)
 	}
@@ -89,7 +91,7 @@ func (t *terminal) forget(s event.Stage) {
 	switch s {
 	case event.StageBuild:
 		t.builds = nil
-	case event.StageWait:
+	case event.StageDeploy, event.StageWait, event.StageDelete:
 		t.workloads = nil
 	}
 }

@@ -275,6 +275,20 @@ Waiting for deployments to stabilize...
 Deployments stabilized in 1m11s`)
 }
 
+func TestWhatADeletionWaitsForIsShown(t *testing.T) {
+	s := newScreen(t, 60, 10)
+	r := New(s.options())
+	emit(r, event.StageStarted{Stage: event.StageDelete}, event.RolloutProgress{Resource: "namespace/shop", Message: "waiting until it is gone"})
+	s.pass(3 * time.Second)
+	s.shows(`
+Cleaning up...
+Deleting                                               3.0s
+ - namespace/shop: waiting until it is gone            3.0s`)
+	emit(r, event.ObjectApplied{Resource: "namespace/shop", Verb: "deleted"}, event.StageDone{Stage: event.StageDelete})
+	r.Close(nil)
+	s.shows("Cleaning up...\n - namespace/shop deleted")
+}
+
 func TestColour(t *testing.T) {
 	for _, colour := range []bool{true, false} {
 		s := newScreen(t, 60, 10)
