@@ -2,6 +2,7 @@ package helm_test
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -55,10 +56,11 @@ func charts(t *testing.T) []string {
 		return nil
 	}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == "Chart.yaml" && !strings.Contains(path, "/charts/") {
-			found = append(found, filepath.Dir(path))
+		if _, missing := os.Stat(filepath.Join(path, "Chart.yaml")); err == nil && d.IsDir() && missing == nil {
+			found = append(found, path)
+			return fs.SkipDir
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func compare(t *testing.T, binary, dir string, r helm.Release) {
 	}
 	var theirs []manifest.Object
 	for _, doc := range strings.Split("\n"+string(out), "\n---") {
-		objects, err := manifest.Parse("helm", []byte(doc))
+		objects, err := manifest.Parse("helm", []byte(doc+"\n"))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, doc)
 		}
@@ -115,7 +117,7 @@ func compare(t *testing.T, binary, dir string, r helm.Release) {
 		t.Errorf("%s %v: davit has %d objects, helm %d", r.Chart, r.ValuesFiles, len(a), len(b))
 		for i := range min(len(a), len(b)) {
 			if !reflect.DeepEqual(a[i], b[i]) {
-				t.Errorf("first difference:\ndavit: %v\nhelm:  %v", a[i], b[i])
+				t.Errorf("first difference (-helm +davit):\n%s", difference(b[i], a[i]))
 				break
 			}
 		}
@@ -133,4 +135,19 @@ func values(t *testing.T, objects []manifest.Object) []map[string]any {
 		out = append(out, v)
 	}
 	return out
+}
+
+// difference shows the values at which two objects part.
+func difference(a, b any) string {
+	m, ok := a.(map[string]any)
+	n, also := b.(map[string]any)
+	if !ok || !also {
+		return fmt.Sprintf("-%q\n+%q", fmt.Sprint(a), fmt.Sprint(b))
+	}
+	for k := range m {
+		if !reflect.DeepEqual(m[k], n[k]) {
+			return k + ": " + difference(m[k], n[k])
+		}
+	}
+	return fmt.Sprintf("more keys: %v", n)
 }

@@ -200,7 +200,7 @@ func (r *Rendered) Template() ([]manifest.Object, error) {
 }
 
 func (r *Rendered) parse(path, text string) ([]manifest.Object, error) {
-	return manifest.ParseMade("release "+r.Release.Name+": "+path, []byte(text))
+	return manifest.ParseMade("release "+r.Release.Name+": "+path, []byte(text+"\n")) // as helm ends each
 }
 
 // checkName holds Helm's rule for names of releases.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"sigs.k8s.io/yaml"
 )
@@ -46,8 +47,8 @@ var separator = regexp.MustCompile(`(?m)^---[ \t]*`)
 // split takes rendered templates apart into objects and hooks, each in the order in which they are installed. Notes are taken out before.
 func split(pages map[string]string, warn func(string)) (documents []document, hooks []Hook, err error) {
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
-		for _, text := range separator.Split(strings.TrimSpace(pages[name]), -1) {
-			if text = strings.TrimLeft(text, " \t\r\n"); strings.TrimSpace(text) == "" {
+		for _, text := range separator.Split(strings.TrimLeftFunc(pages[name], unicode.IsSpace), -1) {
+			if text = strings.TrimLeftFunc(text, unicode.IsSpace); text == "" {
 				continue
 			}
 			var head struct {

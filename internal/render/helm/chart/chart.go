@@ -233,6 +233,8 @@ func (c *Chart) addOld(f File) {
 
 func (m *Metadata) check() error {
 	switch {
+	case m.APIVersion != "v1" && m.APIVersion != "v2":
+		return fmt.Errorf("apiVersion must be v1 or v2, not %q", m.APIVersion)
 	case m.Name == "":
 		return errors.New("name is missing")
 	case m.Name == "." || m.Name == ".." || strings.ContainsAny(m.Name, `/\`):

@@ -93,7 +93,7 @@ func metadata(c *chart.Chart) map[string]any {
 	for i, d := range m.Dependencies {
 		wanted[i] = map[string]any{
 			"Name": d.Name, "Version": d.Version, "Repository": d.Repository, "Condition": d.Condition, "Tags": list(d.Tags),
-			"Enabled": d.Enabled, "ImportValues": d.ImportValues, "Alias": d.Alias,
+			"Enabled": d.Enabled, "ImportValues": append([]any{}, d.ImportValues...), "Alias": d.Alias,
 		}
 	}
 	return map[string]any{
