@@ -96,7 +96,7 @@ func (p *pushed) single(found *remote.Descriptor) error {
 	}
 	p.index = v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	d := found.Descriptor
-	d.Platform = config.Platform()
+	d.Platform, d.ArtifactType = config.Platform(), "" // the client's own guess
 	p.images = []image{{Descriptor: d, content: content}}
 	return nil
 }

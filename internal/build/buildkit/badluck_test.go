@@ -36,9 +36,9 @@ func dropping(next http.Handler) http.Handler {
 func TestEnginePushSurvivesARegistryInTrouble(t *testing.T) {
 	where := buildkit.Where{Kind: buildkit.Engine, Docker: buildkit.Endpoint{Host: startEngine(t)}}
 	for name, trouble := range map[string]func(http.Handler) http.Handler{
-		"429":                   failing(2, func(w http.ResponseWriter) { http.Error(w, "slow down", http.StatusTooManyRequests) }),
-		"500":                   failing(2, func(w http.ResponseWriter) { http.Error(w, "oops", http.StatusInternalServerError) }),
-		"dropped":               failing(2, func(http.ResponseWriter) { panic(http.ErrAbortHandler) }),
+		"429":                   failing(func(w http.ResponseWriter) { http.Error(w, "slow down", http.StatusTooManyRequests) }),
+		"500":                   failing(func(w http.ResponseWriter) { http.Error(w, "oops", http.StatusInternalServerError) }),
+		"dropped":               failing(func(http.ResponseWriter) { panic(http.ErrAbortHandler) }),
 		"dropped in mid-upload": dropping,
 	} {
 		t.Run(name, func(t *testing.T) {

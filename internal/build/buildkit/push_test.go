@@ -122,12 +122,12 @@ func TestPushRefused(t *testing.T) {
 	}
 }
 
-// failing answers the first uploads of a manifest wrongly.
-func failing(times int32, how func(http.ResponseWriter)) func(http.Handler) http.Handler {
+// failing answers the first two uploads of a manifest wrongly.
+func failing(how func(http.ResponseWriter)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		var n atomic.Int32
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && n.Add(1) <= times {
+			if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") && n.Add(1) <= 2 {
 				how(w)
 				return
 			}
@@ -147,7 +147,7 @@ func TestPushSurvivesARegistryInTrouble(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			host := serveRegistry(t, failing(2, how))
+			host := serveRegistry(t, failing(how))
 			r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/app:v1" })
 			result, _ := mustBuild(t, newCarried(shared.carried), r)
 			pushed(t, r, result)

@@ -186,11 +186,8 @@ func (s *suite) attestations(t *testing.T) {
 	spec.BuildArgs = map[string]string{"PLAIN": "value-of-an-argument"}
 	r.Spec, r.Attest = spec, []build.Attestation{{Kind: "provenance"}, {Kind: "sbom"}}
 	b := attest.Around(s.New(t, nothing), attest.Options{
-		Keychain: authn.DefaultKeychain, Now: time.Now, Scanner: attest.FindScanner(dir, os.Environ(), func(string) (string, error) { return "", os.ErrNotExist }),
+		Keychain: authn.DefaultKeychain, Now: time.Now, Scanner: attest.FindScanner(dir, []string{"PATH=/usr/bin:/bin"}, func(string) (string, error) { return "", os.ErrNotExist }),
 	})
-	if s.Here != "" {
-		t.Skip("davit reads what it attests about from the registry, whose name here is another one")
-	}
 	result, err := b.Build(Context(t), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)

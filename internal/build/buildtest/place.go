@@ -32,8 +32,6 @@ type Place struct {
 	New func(t *testing.T, getenv func(string) string) build.Builder
 	// Registry is a registry's host, with a path if need be, that the BuildKit pushes to.
 	Registry string
-	// Here is how the test's own machine names Registry, when otherwise.
-	Here string
 	// Network is that of RUN steps, for a daemon without a bridge.
 	Network string
 	// Address is the IP address of this machine as the place reaches it; 127.0.0.1 when empty.
@@ -181,18 +179,10 @@ func (s *suite) makeBase(t *testing.T) string {
 	return strings.TrimSuffix(r.Ref, ":v1") + "@" + result.Digest
 }
 
-// here is how this machine names what the place pushed as ref.
-func (s *suite) here(ref string) string {
-	if s.Here == "" {
-		return ref
-	}
-	return s.Here + strings.TrimPrefix(ref, s.Registry)
-}
-
 // get reads what the registry has under a reference; its digest must be the build's.
 func (s *suite) get(t *testing.T, ref, digest string) *remote.Descriptor {
 	t.Helper()
-	parsed, err := name.ParseReference(s.here(ref), name.Insecure)
+	parsed, err := name.ParseReference(ref, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}

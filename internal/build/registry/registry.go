@@ -78,6 +78,7 @@ func (c Client) Join(ctx context.Context, ref string, platforms []string, digest
 		if err != nil {
 			return "", fmt.Errorf("reading the image for %s: %w", text, err)
 		}
+		found.ArtifactType = "" // the client's own guess
 		if found.Platform, err = v1.ParsePlatform(text); err != nil {
 			return "", err
 		}
