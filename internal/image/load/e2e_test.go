@@ -106,7 +106,7 @@ func (b *bench) door(t *testing.T) {
 	created, err := b.client.ContainerCreate(ctx, docker.ContainerCreateOptions{
 		Name: "kubebox-control-plane",
 		Config: &container.Config{
-			Image: "node:v1", Cmd: []string{"/bin/busybox", "sleep", "100000"},
+			Image: "node:v1", Cmd: sleep,
 			Labels: map[string]string{"io.x-k8s.kind.cluster": "kubebox", "io.x-k8s.kind.role": "control-plane"},
 		},
 		HostConfig: &container.HostConfig{NetworkMode: "none", Tmpfs: map[string]string{"/tmp": ""}, Binds: []string{
