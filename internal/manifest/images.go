@@ -18,17 +18,16 @@ type ImageUse struct {
 	Ref    image.Reference
 }
 
-// Images finds every image reference that davit may replace: fields named "image" in the kinds that carry pods (and
-// where a kind keeps them elsewhere, there). What cannot be read as a reference is left out.
-func Images(objects []Object) []ImageUse {
+// Images finds every image reference that davit may replace. What cannot be read as a reference is left out.
+func (s *Selector) Images(objects []Object) []ImageUse {
 	var uses []ImageUse
 	for _, o := range objects {
-		paths, known := imagePaths(o.Group(), o.Kind())
-		if !known {
+		allow, deny, ok := s.places(o)
+		if !ok {
 			continue
 		}
-		visit(o.Node, "", func(path, key string, n *yaml.Node) {
-			if n.Kind != yaml.ScalarNode || (len(paths) > 0 && !slices.Contains(paths, path)) || (len(paths) == 0 && key != "image") {
+		visit(o.Node, "", func(path, _ string, n *yaml.Node) {
+			if n.Kind != yaml.ScalarNode || !hits(allow.image, path, "image") || hits(deny.image, path, "image") {
 				return
 			}
 			if ref, err := image.Parse(n.Value); err == nil {
@@ -55,33 +54,13 @@ func visit(n *yaml.Node, path string, see func(path, key string, n *yaml.Node)) 
 	}
 }
 
-// imagePaths says whether objects of a kind may hold images, and where: no paths means every field named "image".
-func imagePaths(group, kind string) (paths []string, known bool) {
-	switch group {
-	case "":
-		return nil, slices.Contains([]string{"Pod", "Service", "PodTemplate", "ReplicationController"}, kind)
-	case "apps", "extensions":
-		return nil, slices.Contains([]string{"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"}, kind)
-	case "batch":
-		return nil, kind == "Job" || kind == "CronJob"
-	case "serving.knative.dev":
-		return nil, kind == "Service" || kind == "Configuration" || kind == "Revision"
-	case "agones.dev":
-		return nil, kind == "Fleet" || kind == "GameServer"
-	case "argoproj.io":
-		return nil, slices.Contains([]string{"Rollout", "Workflow", "CronWorkflow", "WorkflowTemplate", "ClusterWorkflowTemplate"}, kind)
-	case "run.googleapis.com":
-		return nil, kind == "Job" || kind == "WorkerPool"
-	case "platform.confluent.io":
-		return []string{".spec.image.application", ".spec.image.init"}, true
-	case "kafka.strimzi.io":
-		return []string{
-			".spec.image", ".spec.kafka.image", ".spec.zookeeper.image", ".spec.entityOperator.topicOperator.image",
-			".spec.entityOperator.userOperator.image", ".spec.kafkaExporter.image",
-		}, true
-	}
-	return nil, strings.HasSuffix(group, ".cnrm.cloud.google.com")
+// ReplaceImages is [Selector.ReplaceImages] for the kinds that are known.
+func ReplaceImages(objects []Object, built map[string]string) []Replacement {
+	return Known().ReplaceImages(objects, built)
 }
+
+// Images is [Selector.Images] for the kinds that are known.
+func Images(objects []Object) []ImageUse { return Known().Images(objects) }
 
 // Replacement is what became of one artifact in a set of objects.
 type Replacement struct {
@@ -98,7 +77,7 @@ type Replacement struct {
 // (name:tag@digest). A use matches when its name without tag equals the artifact's; a use pinned by digest is left
 // alone. A bare artifact name that no object has, while all that ends in "/name" is one and the same image, stands for
 // that one: the result says so in Assumed. Results are sorted by artifact name.
-func ReplaceImages(objects []Object, built map[string]string) []Replacement {
+func (s *Selector) ReplaceImages(objects []Object, built map[string]string) []Replacement {
 	refs := make(map[string]string, len(built)) // by name as the objects have it
 	for name, ref := range built {
 		if parsed, err := image.Parse(name); err == nil {
@@ -107,7 +86,7 @@ func ReplaceImages(objects []Object, built map[string]string) []Replacement {
 	}
 	used := map[string]int{}
 	var others []ImageUse
-	for _, u := range Images(objects) {
+	for _, u := range s.Images(objects) {
 		ref, ours := refs[u.Ref.Name]
 		switch {
 		case !ours:

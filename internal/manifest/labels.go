@@ -1,0 +1,106 @@
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// SetLabels adds labels to the objects and to the pod templates inside of them, where the selector allows it. A label that an object has
+// already stays; each that has another value there is reported: `deployment.yaml:5: label team is "a" and stays so, not "b"`.
+func (s *Selector) SetLabels(objects []Object, labels map[string]string) (conflicts []string) {
+	if len(labels) == 0 {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(labels))
+	for _, o := range objects {
+		allow, deny, ok := s.places(o)
+		if !ok {
+			continue
+		}
+		targets := map[*yaml.Node]bool{}
+		var order []*yaml.Node
+		add := func(parent *yaml.Node, field string) {
+			if node := child(parent, field); node != nil && !targets[node] {
+				targets[node] = true
+				order = append(order, node)
+			}
+		}
+		visit(o.Node, "", func(path, key string, n *yaml.Node) {
+			if n.Kind != yaml.MappingNode {
+				return
+			}
+			for _, field := range labelFields(allow, path, key) {
+				if at := path + "." + field; !hits(deny.labels, at, "") {
+					add(n, field)
+				}
+			}
+		})
+		for _, node := range order {
+			conflicts = append(conflicts, setLabels(o, node, names, labels)...)
+		}
+	}
+	return conflicts
+}
+
+// labelFields names the fields of the mapping at path that hold labels.
+func labelFields(allow places, path, key string) []string {
+	var fields []string
+	for _, p := range allow.labels {
+		switch {
+		case p == anywhere:
+			if key == "metadata" {
+				fields = append(fields, "labels")
+			}
+		default:
+			// The last part of a path of labels is the field itself, which need not exist yet.
+			text := strings.TrimSuffix(p.String(), "$")
+			if i := strings.LastIndex(text, `\.`); i >= 0 && p.MatchString(path+"."+text[i+2:]) {
+				fields = append(fields, text[i+2:])
+			}
+		}
+	}
+	return fields
+}
+
+// child gives the mapping under a key, made where it is missing; nil where something else stands.
+func child(parent *yaml.Node, key string) *yaml.Node {
+	if node := Get(parent, key); node != nil {
+		if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" {
+			*node = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		}
+		if node.Kind != yaml.MappingNode {
+			return nil
+		}
+		return node
+	}
+	node := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	parent.Content = append(parent.Content, plain(key), node)
+	return node
+}
+
+func setLabels(o Object, node *yaml.Node, names []string, labels map[string]string) (conflicts []string) {
+	for _, name := range names {
+		have := Get(node, name)
+		if have == nil {
+			node.Content = append(node.Content, plain(name), plain(labels[name]))
+			continue
+		}
+		if have.Value != labels[name] {
+			conflicts = append(conflicts, fmt.Sprintf("%s: label %s is %q and stays so, not %q", o.Origin(), name, have.Value, labels[name]))
+		}
+	}
+	return conflicts
+}
+
+// plain makes a node of a text, quoted where Kubernetes would read it as a boolean without.
+func plain(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if _, is := oldBool(s); is {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
