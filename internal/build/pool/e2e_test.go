@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -506,6 +507,26 @@ func isRemoved(t *testing.T, ns string) {
 		t.Errorf("%d ConfigMaps are left (%v)", len(maps.Items), err)
 	}
 }
+
+// TestRootlessPool builds where neither the pod nor its steps have root's rights on the node.
+func TestRootlessPool(t *testing.T) {
+	t.Parallel()
+	ns, said := namespace(t), &lines{}
+	b, err := open(t, ns, "&rootless=true", said)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	mustBuild(t, b, project(t, "rootless", "RUN cat /proc/self/uid_map; touch /x; chown 1234 /x\n"), said)
+	if !matches(`(?m)^\[rootless\] +0 +1000 +1$`, said.String()) {
+		t.Errorf("root in a step is not an ordinary user outside of it:\n%s", said)
+	}
+	pods, err := suite.admin.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(pods.Items) != 1 || pods.Items[0].Spec.Containers[0].SecurityContext.Privileged != nil {
+		t.Errorf("want one pod without privileges, have %v (%v)", pods, err)
+	}
+}
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 // TestPoolThatCannotBe makes pools that something is in the way of: each ends at once, with the cause.
 func TestPoolThatCannotBe(t *testing.T) {
