@@ -19,7 +19,7 @@ const Grace = 5 * time.Second
 type Command struct {
 	Args    []string
 	Dir     string
-	Environ []string // "NAME=value", all that it sees; of names that are there twice the last counts
+	Environ []string  // "NAME=value", all that it sees; of names that are there twice the last counts
 	Stdin   io.Reader // nil: nothing
 	// Line gets each line of stdout and stderr without its newline, one at a time.
 	Line func(string)
