@@ -104,3 +104,14 @@ func plain(s string) *yaml.Node {
 	}
 	return n
 }
+
+// Annotate sets an annotation of an object.
+func Annotate(o Object, name, value string) {
+	metadata := child(o.Node, "metadata")
+	if metadata == nil {
+		return
+	}
+	if annotations := child(metadata, "annotations"); annotations != nil && Get(annotations, name) == nil {
+		annotations.Content = append(annotations.Content, plain(name), plain(value))
+	}
+}

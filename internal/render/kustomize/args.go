@@ -76,6 +76,7 @@ func parseArgs(buildArgs []string) (settings, error) {
 	case !slices.Contains([]string{types.LoadRestrictionsNone.String(), types.LoadRestrictionsRootOnly.String(), "none", "rootOnly", ""}, s.loadRestrictor):
 		return settings{}, fmt.Errorf("--load-restrictor must be %s or %s, not %q", types.LoadRestrictionsNone, types.LoadRestrictionsRootOnly, s.loadRestrictor)
 	}
+	s.helm.enabled = s.helm.enabled || s.plugins
 	return s, nil
 }
 

@@ -10,23 +10,30 @@ import (
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/davit-dev/davit/internal/event"
 )
 
-// files is the disk as one build sees it. It ends the build when the context ends, and has every kustomization keep the origins of its
-// objects.
+// files is the disk as one build sees it. It ends the build when the context ends, has every kustomization keep the origins of its
+// objects, and holds what the charts of kustomizations are rendered to.
 type files struct {
 	filesys.FileSystem
-	ctx context.Context
+	ctx     context.Context
+	options Options
+	helm    helmSettings
+	sink    event.Sink
+	made    map[string][]byte // by path
 	// ownSchema says that a kustomization changed the OpenAPI schema of the process.
 	ownSchema bool
-	// origins says that a kustomization itself asks for annotations of origin, so that they stay.
+	// origins says that the first kustomization itself asks for annotations of origin, so that they stay; namespace is its namespace.
 	origins, rooted bool
+	namespace       string
 	// broken is what is wrong with a kustomization, with its file: the library does not say which it was.
 	broken error
 }
 
-func newFiles(ctx context.Context) *files {
-	return &files{FileSystem: filesys.MakeFsOnDisk(), ctx: ctx}
+func (o Options) files(ctx context.Context, s settings, sink event.Sink) *files {
+	return &files{FileSystem: filesys.MakeFsOnDisk(), ctx: ctx, options: o, helm: s.helm, sink: sink, made: map[string][]byte{}}
 }
 
 // ReadFile reads a file; kustomizations come as davit wants them built.
@@ -34,51 +41,72 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 	if f.ctx.Err() != nil {
 		return nil, context.Cause(f.ctx)
 	}
+	if text, made := f.made[path]; made {
+		return text, nil
+	}
 	data, err := f.FileSystem.ReadFile(path)
 	if err != nil || !slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
 		return data, err
 	}
-	out, err := f.kustomization(data)
+	out, err := f.kustomization(filepath.Dir(path), data)
 	if err != nil {
 		f.broken = fmt.Errorf("%s: %w", path, err)
 	}
 	return out, err
 }
 
-// kustomization notes what a kustomization changes outside of itself, and has the first one, which the others follow, mark the origin
-// of each object.
-func (f *files) kustomization(data []byte) ([]byte, error) {
+// kustomization notes what a kustomization changes outside of itself, has the first one, which the others follow, mark the origin of each
+// object, and puts resources in the place of charts.
+func (f *files) kustomization(dir string, data []byte) ([]byte, error) {
 	var k types.Kustomization
 	if err := k.Unmarshal(data); err != nil {
 		return nil, err
 	}
+	k.FixKustomization()
 	f.ownSchema = f.ownSchema || len(k.OpenAPI) > 0
-	if f.rooted {
-		return data, nil
+	metadata := k.BuildMetadata
+	if !f.rooted {
+		f.rooted, f.namespace = true, k.Namespace
+		if f.origins = slices.Contains(metadata, types.OriginAnnotations); !f.origins {
+			metadata = append(metadata, types.OriginAnnotations)
+		}
 	}
-	f.rooted = true
-	if f.origins = slices.Contains(k.BuildMetadata, types.OriginAnnotations); f.origins {
+	charts := len(k.HelmCharts) > 0 && f.helm.enabled && f.helm.command == ""
+	if !charts && len(metadata) == len(k.BuildMetadata) {
 		return data, nil
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil || doc.Kind == 0 {
 		return data, err
 	}
-	setList(doc.Content[0], "buildMetadata", append(k.BuildMetadata, types.OriginAnnotations))
+	set(doc.Content[0], "buildMetadata", metadata)
+	if charts {
+		resources, err := f.inflate(dir, &k)
+		if err != nil {
+			return nil, err
+		}
+		set(doc.Content[0], "resources", append(k.Resources, resources...))
+		for _, key := range []string{"bases", "helmCharts", "helmGlobals", "helmChartInflationGenerator"} {
+			set(doc.Content[0], key, nil)
+		}
+	}
 	return yaml.Marshal(&doc)
 }
 
-// setList sets a key of a mapping to a list of texts.
-func setList(m *yaml.Node, key string, items []string) {
-	list := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, item := range items {
-		list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: item})
-	}
+// set sets a key of a mapping to a list of texts, or takes it out when there are none.
+func set(m *yaml.Node, key string, items []string) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {
-			m.Content[i+1] = list
-			return
+			m.Content = slices.Delete(m.Content, i, i+2)
+			break
 		}
+	}
+	if len(items) == 0 {
+		return
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, item := range items {
+		list.Content = append(list.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: item})
 	}
 	m.Content = append(m.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, list)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/manifest"
+	"github.com/davit-dev/davit/internal/render/helm"
 )
 
 // Options says what to render.
@@ -32,6 +33,8 @@ type Options struct {
 	Environ []string
 	// LookPath finds a command, as [os/exec.LookPath]; nil means that there are none.
 	LookPath func(name string) (string, error)
+	// Helm is for charts in kustomizations, with --enable-helm.
+	Helm helm.Options
 }
 
 // Build renders one kustomization. The objects come in the order in which `kustomize build` prints them; their File is the
@@ -44,15 +47,15 @@ func Build(ctx context.Context, o Options, sink event.Sink) ([]manifest.Object, 
 	if err != nil {
 		return nil, fmt.Errorf("kustomize.buildArgs of %s: %w", o.Path, err)
 	}
-	return o.byLibrary(ctx, s)
+	return o.byLibrary(ctx, s, sink)
 }
 
 // processSchema guards the OpenAPI schema that the library keeps for the whole process: a kustomization that brings its own must
 // neither meet another's nor leave its own behind.
 var processSchema sync.Mutex
 
-func (o Options) byLibrary(ctx context.Context, s settings) ([]manifest.Object, error) {
-	files := newFiles(ctx)
+func (o Options) byLibrary(ctx context.Context, s settings, sink event.Sink) ([]manifest.Object, error) {
+	files := o.files(ctx, s, sink)
 	processSchema.Lock()
 	defer processSchema.Unlock()
 	m, err := krusty.MakeKustomizer(s.options()).Run(files, o.root())
@@ -94,7 +97,7 @@ func (s settings) options() *krusty.Options {
 		k.PluginConfig.FnpLoadingOptions = s.functions
 	}
 	k.PluginConfig.HelmConfig = types.HelmConfig{
-		Enabled: s.helm.enabled || s.plugins, Command: s.helm.command, ApiVersions: s.helm.apiVersions, KubeVersion: s.helm.kubeVersion, Debug: s.helm.debug,
+		Enabled: s.helm.enabled, Command: s.helm.command, ApiVersions: s.helm.apiVersions, KubeVersion: s.helm.kubeVersion, Debug: s.helm.debug,
 	}
 	return k
 }
