@@ -19,8 +19,8 @@ const module = "github.com/davit-dev/davit/"
 var rooms = map[string][]string{
 	"cmd/davit": {"internal/cli"},
 	"internal/cli": {
-		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/image", "internal/imagetest", "internal/inputs",
-		"internal/kube", "internal/pipeline", "internal/plan", "internal/report", "internal/tag",
+		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/image", "internal/imagetest",
+		"internal/inputs", "internal/kube", "internal/pipeline", "internal/plan", "internal/report", "internal/tag",
 	},
 	"internal/pipeline": {
 		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
