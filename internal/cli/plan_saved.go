@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
 )
@@ -153,7 +154,9 @@ func (s *session) checkPlan(ctx context.Context, saved *plan.Saved, artifacts []
 	if saved == nil {
 		return nil
 	}
-	outlook, err := s.pipe.Look(ctx, artifacts, rendered)
+	silent := *s.pipe // the run itself is going to warn of the same
+	silent.Sink = event.SinkFunc(func(event.Event) {})
+	outlook, err := silent.Look(ctx, artifacts, rendered)
 	if err != nil {
 		return err
 	}
