@@ -27,6 +27,7 @@ func decisive() *pflag.FlagSet {
 	(&configFlags{}).addTo(f)
 	(&buildFlags{}).addTo(f, true)
 	(&buildFlags{}).addDigestSource(f)
+	(&nodeFlags{}).addTo(f, true)
 	(&deployFlags{}).addTo(f)
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.VisitAll(func(flag *pflag.Flag) {
