@@ -137,12 +137,17 @@ func newFlagReader() *flagReader {
 	s.BoolVar(&r.noCache, "no-cache", false, "")
 	s.BoolVar(&r.pull, "pull", false, "")
 	s.BoolVar(&r.squash, "squash", false, "")
-	// What these ask for happens anyway, or has no meaning for BuildKit, whose docker command takes them silently, too.
-	s.String("progress", "", "")
-	s.BoolP("quiet", "q", false, "")
-	s.BoolP("debug", "D", false, "")
-	for _, name := range []string{"compress", "disable-content-trust", "force-rm", "load", "rm"} {
-		s.Bool(name, false, "")
+	for _, name := range noMeaning {
+		switch name {
+		case "progress":
+			s.String(name, "", "")
+		case "quiet":
+			s.BoolP(name, "q", false, "")
+		case "debug":
+			s.BoolP(name, "D", false, "")
+		default:
+			s.Bool(name, false, "")
+		}
 	}
 	for _, name := range []string{"sbom", "provenance"} {
 		s.Lookup(name).NoOptDefVal = "true"
@@ -281,13 +286,16 @@ func (r *flagReader) attributes(f *Flags) error {
 	return nil
 }
 
+// noMeaning are flags whose wish happens anyway or has no meaning for BuildKit. Its docker command takes them silently, too.
+var noMeaning = []string{"compress", "debug", "disable-content-trust", "force-rm", "load", "progress", "quiet", "rm"}
+
 // withoutField are the flags that build.Docker has no field for, each in one word.
 func (r *flagReader) withoutField() []string {
 	var out []string
 	fields := []string{"file", "target", "network", "build-arg", "label", "build-context", "add-host", "cache-from", "cache-to", "secret",
 		"no-cache", "pull", "squash", "platform", "attest", "sbom", "provenance"}
 	r.set.Visit(func(f *pflag.Flag) {
-		if slices.Contains(fields, f.Name) {
+		if slices.Contains(fields, f.Name) || slices.Contains(noMeaning, f.Name) {
 			return
 		}
 		values := []string{f.Value.String()}
