@@ -30,36 +30,12 @@ type PlatformFacts struct {
 // A warning says that no node fits. Errors point into the config: a platform that is not known, an artifact that cannot be built for any platform
 // asked for, and a Dockerfile that is to be built for all when nothing says which those are.
 func Platforms(c *config.Config, artifact int, f PlatformFacts) (chosen []string, warning string, err error) {
-	asked, err := parsePlatforms(f.Flag, func(i int, cause error) error {
-		return fmt.Errorf("--platform %s: %w: use one such as linux/amd64", f.Flag[i], cause)
-	})
+	asked, whence, warning, err := f.asked(c)
 	if err != nil {
 		return nil, "", err
 	}
-	at := func(path ...any) func(int, error) error {
-		return func(i int, cause error) error {
-			return c.Error(cause.Error(), "use one such as linux/amd64", append(path, i)...)
-		}
-	}
-	whence := "which --platform says"
-	if len(asked) == 0 {
-		whence = "which build.platforms says"
-		if asked, err = parsePlatforms(c.Model.Build.Platforms, at("build", "platforms")); err != nil {
-			return nil, "", err
-		}
-	}
-	if len(f.Nodes) > 0 {
-		if len(asked) == 0 {
-			whence = "which the cluster's nodes are"
-		}
-		if fitting := narrow(asked, f.Nodes, sameMachine); len(fitting) > 0 {
-			asked = fitting
-		} else {
-			warning = fmt.Sprintf("images are built for %s, and the cluster's nodes are %s", strings.Join(asked, ", "), strings.Join(f.Nodes, ", "))
-		}
-	}
 	a := c.Model.Build.Artifacts[artifact]
-	own, err := parsePlatforms(a.Platforms, at("build", "artifacts", artifact, "platforms"))
+	own, err := parsePlatforms(a.Platforms, at(c, "build", "artifacts", artifact, "platforms"))
 	if err != nil {
 		return nil, "", err
 	}
@@ -71,17 +47,49 @@ func Platforms(c *config.Config, artifact int, f PlatformFacts) (chosen []string
 		}
 		asked = fitting
 	}
+	switch {
+	case len(asked) == 0 && f.Builder != "":
+		asked = []string{f.Builder}
+	case f.OneOnly && slices.Contains(asked, AllPlatforms):
+		asked = []string{f.Host}
+	case f.OneOnly && len(asked) > 1:
+		asked = []string{cmp.Or(matching(asked, f.Host), asked[0])}
+	}
 	if _, docker := a.Builder.(*model.Docker); docker && slices.Contains(asked, AllPlatforms) {
 		return nil, "", c.Error(fmt.Sprintf("%s is to be built for all platforms, and nothing says which there are", a.Image),
 			"name them here, in build.platforms or with --platform", "build", "artifacts", artifact)
 	}
-	switch {
-	case len(asked) == 0 && f.Builder != "":
-		asked = []string{f.Builder}
-	case f.OneOnly && len(asked) > 1:
-		asked = []string{cmp.Or(matching(asked, f.Host), asked[0])}
-	}
 	return asked, warning, nil
+}
+
+// asked is what the flag, the config and the nodes ask of all artifacts, and which of them says it, for errors.
+func (f PlatformFacts) asked(c *config.Config) (asked []string, whence, warning string, err error) {
+	whence = "which --platform says"
+	asked, err = parsePlatforms(f.Flag, func(i int, cause error) error {
+		return fmt.Errorf("--platform %s: %w: use one such as linux/amd64", f.Flag[i], cause)
+	})
+	if err == nil && len(asked) == 0 {
+		whence = "which build.platforms says"
+		asked, err = parsePlatforms(c.Model.Build.Platforms, at(c, "build", "platforms"))
+	}
+	if err != nil || len(f.Nodes) == 0 {
+		return asked, whence, "", err
+	}
+	if len(asked) == 0 {
+		whence = "which the cluster's nodes are"
+	}
+	if fitting := narrow(asked, f.Nodes, sameMachine); len(fitting) > 0 {
+		return fitting, whence, "", nil
+	}
+	warning = fmt.Sprintf("images are built for %s, and the cluster's nodes are %s", strings.Join(asked, ", "), strings.Join(f.Nodes, ", "))
+	return asked, whence, warning, nil
+}
+
+// at makes the error of an entry of the list at a path.
+func at(c *config.Config, path ...any) func(i int, cause error) error {
+	return func(i int, cause error) error {
+		return c.Error(cause.Error(), "use one such as linux/amd64", append(path, i)...)
+	}
 }
 
 // matching is the first of some platforms that is a machine's; empty if none is.

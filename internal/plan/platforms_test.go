@@ -28,6 +28,7 @@ func TestPlatforms(t *testing.T) {
 		"the artifact alone":                      {artifact: "[linux/arm64]", want: []string{"linux/arm64"}},
 		"an artifact that nothing fits":           {artifact: "[linux/arm64]", facts: PlatformFacts{Flag: []string{"linux/amd64"}}, err: "skaffold.yaml:8:16: web is built for linux/arm64 only, and not for linux/amd64, which --platform says"},
 		"an artifact that no node fits":           {artifact: "[linux/arm64]", facts: PlatformFacts{Nodes: []string{"linux/amd64"}}, err: "not for linux/amd64, which the cluster's nodes are"},
+		"only one of all":                         {facts: PlatformFacts{Flag: []string{"all"}, OneOnly: true, Host: "linux/amd64"}, want: []string{"linux/amd64"}},
 		"only one, this machine's":                {build: "[linux/arm64, linux/amd64]", facts: PlatformFacts{OneOnly: true, Host: "linux/amd64"}, want: []string{"linux/amd64"}},
 		"only one, and none is this machine's":    {build: "[linux/arm64, linux/s390x]", facts: PlatformFacts{OneOnly: true, Host: "linux/amd64"}, want: []string{"linux/arm64"}},
 		"other names of the same, each once":      {build: "[linux/aarch64, linux/arm64/v8, linux/x86_64]", want: []string{"linux/arm64", "linux/amd64"}},
