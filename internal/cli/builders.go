@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/build/attest"
 	"github.com/davit-dev/davit/internal/build/buildkit"
 	"github.com/davit-dev/davit/internal/build/carried"
 	"github.com/davit-dev/davit/internal/build/classic"
@@ -38,6 +40,19 @@ type builders struct {
 }
 
 func (b *builders) builder(ctx context.Context, a plan.Artifact) (build.Builder, string, error) {
+	made, name, err := b.plain(ctx, a)
+	if err != nil || len(a.Attest) == 0 {
+		return made, name, err
+	}
+	w := b.s.world
+	return attest.Around(made, attest.Options{
+		Keychain: keychain{b.s.dockerConfig()}, Now: w.Now, Version: w.Version,
+		Scanner: attest.FindScanner(filepath.Dir(w.Executable), w.Environ, exec.LookPath),
+	}), name, nil
+}
+
+// plain gives what builds an artifact, and attests nothing that it does not attest by itself.
+func (b *builders) plain(ctx context.Context, a plan.Artifact) (build.Builder, string, error) {
 	if _, ok := a.Spec.(build.Custom); ok {
 		docker, err := b.s.engine()
 		return custom.New(custom.Options{Docker: docker, Keychain: keychain{b.s.dockerConfig()}}), "its build command", err

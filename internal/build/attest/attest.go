@@ -53,7 +53,7 @@ func Around(next build.Builder, o Options) *Builder { return &Builder{next: next
 
 // Build implements build.Builder. The Digest of its result is that of the index with the attestations.
 func (b *Builder) Build(ctx context.Context, r build.Request, sink event.Sink) (build.Result, error) {
-	if err := check(r); err != nil {
+	if err := b.check(r); err != nil {
 		return build.Result{}, fmt.Errorf("building %s: %w", r.Image, err)
 	}
 	began := b.options.Now()
@@ -82,14 +82,17 @@ func (b *Builder) Build(ctx context.Context, r build.Request, sink event.Sink) (
 	return result, nil
 }
 
-// check refuses what no builder attests.
-func check(r build.Request) error {
+// check refuses, before anything is built, what no builder attests, and contents that nothing here can list.
+func (b *Builder) check(r build.Request) error {
 	for _, a := range r.Attest {
 		if a.Kind != Provenance && a.Kind != SBOM {
 			return fmt.Errorf("there is no attestation %q, but provenance and sbom", a.Kind)
 		}
 		if mode := a.Attrs["mode"]; a.Kind == Provenance && mode != "" && mode != "min" && mode != "max" {
 			return fmt.Errorf("provenance has the modes min and max, not %q", mode)
+		}
+		if none, ok := b.options.Scanner.(noScanner); ok && r.Push && a.Kind == SBOM && a.Attrs["generator"] == "" {
+			return none.missing()
 		}
 	}
 	return nil

@@ -42,8 +42,10 @@ func FindScanner(dir string, env []string, lookPath func(string) (string, error)
 
 type noScanner struct{ dir string }
 
-func (n noScanner) Scan(context.Context, string) (json.RawMessage, error) {
-	return nil, fmt.Errorf("neither davit-sbom nor syft is on PATH: put davit-sbom, which comes with davit, into %s, or install syft (https://github.com/anchore/syft)", n.dir)
+func (n noScanner) Scan(context.Context, string) (json.RawMessage, error) { return nil, n.missing() }
+
+func (n noScanner) missing() error {
+	return fmt.Errorf("no SBOM can be made: neither davit-sbom nor syft is on PATH: put davit-sbom, which comes with davit, into %s, or install syft (https://github.com/anchore/syft)", n.dir)
 }
 
 // Scan implements Scanner.
