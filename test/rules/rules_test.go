@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/plan", "internal/render", "internal/tag",
 	},
 	"internal/plan":     {"internal/build", "internal/config", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs"},
-	"internal/render":   {"internal/command", "internal/event", "internal/manifest"},
+	"internal/render":   {"internal/command", "internal/config", "internal/event", "internal/manifest"},
 	"internal/manifest": {"internal/config/diag", "internal/image"},
 	"internal/cache":    {"internal/event", "internal/image", "internal/inputs"},
 	"internal/inputs":   {"internal/event"},

@@ -101,6 +101,16 @@ func (f *fetcher) file(ctx context.Context, path string) ([]byte, error) {
 	if strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://") {
 		return f.get(ctx, path, credentials{})
 	}
+	if strings.HasPrefix(path, "gs://") {
+		if f.options.Bucket == nil {
+			return nil, errors.New("Cloud Storage cannot be read here")
+		}
+		dir, err := f.options.Bucket(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		path = filepath.Join(dir, path[strings.LastIndexByte(path, '/')+1:])
+	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errors.New("it does not exist: mend valuesFiles in skaffold.yaml or create the file")

@@ -58,6 +58,8 @@ type Options struct {
 	Keychain authn.Keychain // credentials for OCI registries; nil: none
 	// Repositories is the file of the repositories known to the helm command; see [RepositoriesFile].
 	Repositories string
+	// Bucket copies what a gs:// address names and gives the folder it is in; nil makes such addresses an error.
+	Bucket       func(ctx context.Context, address string) (dir string, err error)
 	Capabilities *engine.Capabilities // nil: engine.DefaultCapabilities
 	Upgrade      bool                 // render as an upgrade
 	Revision     int                  // 0: 1
