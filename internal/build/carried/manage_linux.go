@@ -27,7 +27,7 @@ func Stop(ctx context.Context, o Options, force bool) (stopped bool, err error) 
 	if d == nil || err != nil {
 		return false, err
 	}
-	defer d.Release()
+	defer func() { err = errors.Join(err, d.Release()) }()
 	pid, _, err := d.ask(ctx)
 	if err != nil {
 		return false, fmt.Errorf("asking the carried BuildKit who it is: %w", err)

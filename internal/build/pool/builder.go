@@ -113,7 +113,7 @@ func (b *Builder) buildOn(ctx context.Context, pod *corev1.Pod, r build.Request,
 		return result, nil, fmt.Errorf("building %s: talking to the replica %s: %w; ask for the right to create pods/exec", r.Image, pod.Name, broken)
 	case broken != nil:
 		return result, a.epitaph(ctx, broken), err
-	case context.Cause(building) == gone:
+	case errors.Is(context.Cause(building), gone):
 		return result, &loss{dead: true, why: gone.Error()}, err
 	}
 	return result, nil, err
