@@ -22,6 +22,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/build/buildkitd"
 	"github.com/davit-dev/davit/internal/config/load"
+	"github.com/davit-dev/davit/internal/report"
 )
 
 // The exit codes.
@@ -130,7 +131,9 @@ func Main(w World, args []string) int {
 		fmt.Fprintf(w.Stderr, "%v\nSee 'davit --help'.\n", err)
 		return exitUsage
 	}
-	fmt.Fprintln(w.Stderr, paint(w.colours(w.Stderr), "31", "error:"), err)
+	for _, message := range report.Messages(err) {
+		fmt.Fprintln(w.Stderr, paint(w.colours(w.Stderr), "31", "error:"), message)
+	}
 	return exitFailure
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,14 +83,15 @@ func (l *jsonLines) Emit(e event.Event) {
 // Close writes the last line, which says how the run ended.
 func (l *jsonLines) Close(err error) {
 	ok := err == nil
-	l.write(record{Event: "end", OK: &ok, Errors: messages(err), Seconds: seconds(l.now().Sub(l.began))})
+	l.write(record{Event: "end", OK: &ok, Errors: Messages(err), Seconds: seconds(l.now().Sub(l.began))})
 	if l.file != nil {
 		_ = l.file.Close()
 	}
 }
 
-// messages gives the text of each error that was joined into one. What was cancelled says so only where nothing else went wrong.
-func messages(err error) []string {
+// Messages gives the text of each error that was joined into one, the same text once. What was cancelled says so only where nothing else went
+// wrong.
+func Messages(err error) []string {
 	if err == nil {
 		return nil
 	}
@@ -100,7 +102,9 @@ func messages(err error) []string {
 			cancelled = true
 			continue
 		}
-		all = append(all, e.Error())
+		if text := e.Error(); !slices.Contains(all, text) {
+			all = append(all, text)
+		}
 	}
 	if cancelled && len(all) == 0 {
 		return []string{"interrupted"}

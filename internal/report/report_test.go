@@ -91,7 +91,7 @@ func TestHowARunEnded(t *testing.T) {
 	for want, err := range map[string]error{
 		`"ok":true,"seconds":0}`:                         nil,
 		`"ok":false,"errors":["interrupted"],`:           errors.Join(cancelled, cancelled),
-		`"ok":false,"errors":["no such file"],"seconds"`: errors.Join(cancelled, errors.New("no such file")),
+		`"ok":false,"errors":["no such file"],"seconds"`: errors.Join(cancelled, errors.New("no such file"), errors.New("no such file")),
 	} {
 		var out strings.Builder
 		New(Options{Out: &out, JSON: true, Now: fixed}).Close(err)
