@@ -173,7 +173,7 @@ func (o Options) in(namespace string) Options {
 	return o
 }
 
-// find compiles its pattern at each use: no start of davit shall pay for it.
+// matches compiles its pattern at each use: no start of davit shall pay for it.
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 // isName says whether a text can name a namespace or a pool: an RFC 1123 label, short enough for what is made of it.
