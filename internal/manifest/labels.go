@@ -50,17 +50,16 @@ func (s *Selector) SetLabels(objects []Object, labels map[string]string) (confli
 func labelFields(allow places, path, key string) []string {
 	var fields []string
 	for _, p := range allow.labels {
-		switch {
-		case p == anywhere:
+		if p == anywhere {
 			if key == "metadata" {
 				fields = append(fields, "labels")
 			}
-		default:
-			// The last part of a path of labels is the field itself, which need not exist yet.
-			text := strings.TrimSuffix(p.String(), "$")
-			if i := strings.LastIndex(text, `\.`); i >= 0 && p.MatchString(path+"."+text[i+2:]) {
-				fields = append(fields, text[i+2:])
-			}
+			continue
+		}
+		// The last part of a path of labels is the field itself, which need not exist yet.
+		text := strings.TrimSuffix(p.String(), "$")
+		if i := strings.LastIndex(text, `\.`); i >= 0 && p.MatchString(path+"."+text[i+2:]) {
+			fields = append(fields, text[i+2:])
 		}
 	}
 	return fields

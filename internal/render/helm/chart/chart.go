@@ -135,12 +135,12 @@ func build(files []File) (*Chart, error) {
 		if f.Name == "Chart.yaml" {
 			c.Metadata = &Metadata{}
 			if err := yaml.Unmarshal(f.Data, c.Metadata); err != nil {
-				return nil, fmt.Errorf("Chart.yaml: %w", err)
+				return nil, fmt.Errorf("file Chart.yaml: %w", err)
 			}
 		}
 	}
 	if c.Metadata == nil {
-		return nil, errors.New("Chart.yaml is missing")
+		return nil, errors.New("file Chart.yaml is missing")
 	}
 	if c.Metadata.APIVersion == "" {
 		c.Metadata.APIVersion = "v1"
@@ -162,7 +162,7 @@ func build(files []File) (*Chart, error) {
 		below[sub] = append(below[sub], File{Name: name, Data: f.Data})
 	}
 	if err := c.Metadata.check(); err != nil {
-		return nil, fmt.Errorf("Chart.yaml: %w", err)
+		return nil, fmt.Errorf("file Chart.yaml: %w", err)
 	}
 	var subs []*Chart
 	for _, name := range names {
