@@ -114,3 +114,26 @@ func Annotate(o Object, name, value string) {
 		annotations.Content = append(annotations.Content, plain(name), plain(value))
 	}
 }
+
+// SetNamespace puts objects that name no namespace into one, where the selector knows their kind: others may have none. An object that names
+// another one stays there, and is reported: `web.yaml:1: namespace is "a" and stays so, not "b"`.
+func (s *Selector) SetNamespace(objects []Object, namespace string) (conflicts []string) {
+	for _, o := range objects {
+		if _, _, ok := s.places(o); !ok || namespace == "" {
+			continue
+		}
+		metadata := child(o.Node, "metadata")
+		if metadata == nil {
+			continue
+		}
+		switch have := Get(metadata, "namespace"); {
+		case have == nil:
+			metadata.Content = append(metadata.Content, plain("namespace"), plain(namespace))
+		case have.Value == "" || have.ShortTag() == "!!null":
+			*have = *plain(namespace)
+		case have.Value != namespace:
+			conflicts = append(conflicts, fmt.Sprintf("%s: namespace is %q and stays so, not %q", o.Origin(), have.Value, namespace))
+		}
+	}
+	return conflicts
+}

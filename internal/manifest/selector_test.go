@@ -176,3 +176,16 @@ spec: {pods: [{meta: {tags: {"on": "yes", team: shop}}}]}
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 }
+
+func TestSetNamespace(t *testing.T) {
+	objects := parse(t, "{apiVersion: v1, kind: Pod, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: own}}\n---\n"+
+		"{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: }}\n---\n{apiVersion: v1, kind: Namespace, metadata: {name: d}}\n")
+	conflicts := Known().SetNamespace(objects, "shop")
+	var got []string
+	for _, o := range objects {
+		got = append(got, o.Name()+"/"+o.Namespace())
+	}
+	if want := "a/shop b/own c/shop d/"; strings.Join(got, " ") != want || len(conflicts) != 1 || conflicts[0] != `k8s/all.yaml:3: namespace is "own" and stays so, not "shop"` {
+		t.Errorf("got %v, %q", got, conflicts)
+	}
+}
