@@ -4,10 +4,16 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -120,6 +126,37 @@ func (p *project) generations() string {
 		all = append(all, d.Name+string(rune('0'+d.Generation)))
 	}
 	return strings.Join(all, " ")
+}
+
+func TestAttestations(t *testing.T) {
+	p := newProject(t)
+	p.buildBinary()
+	compiler, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.env = append(p.env, "PATH="+filepath.Dir(compiler)+":/usr/bin:/bin")
+	p.davit("build", "--sbom").fails(1).complains("no SBOM can be made", "davit-sbom")
+
+	p.davit("run", "--provenance").ok().says("Successfully built", "as built")
+	ref := regexp.MustCompile(`localhost:\S+@sha256:[0-9a-f]{64}`).FindString(p.davit("build", "--provenance", "-q").ok().stdout)
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := remote.Index(parsed)
+	if err != nil {
+		t.Fatalf("what was attested is no index: %v", err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(manifest.Manifests, func(d v1.Descriptor) bool {
+		return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest"
+	}) {
+		t.Errorf("no attestation in %s: %+v", ref, manifest.Manifests)
+	}
 }
 
 func TestBuildHereDeployThere(t *testing.T) {
