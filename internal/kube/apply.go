@@ -185,6 +185,7 @@ func (a *applier) findOrphans() {
 			a.orphans = append(a.orphans, m)
 		}
 	}
+	slices.SortFunc(a.orphans, func(a, b *unstructured.Unstructured) int { return strings.Compare(refOf(a).key(), refOf(b).key()) })
 }
 
 // join puts the set's label on the objects, but for those that belong to another living set.
