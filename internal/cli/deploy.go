@@ -39,6 +39,7 @@ func newDeploy(w World, c *common) *cobra.Command {
 	o.deploy.addTo(cmd.Flags())
 	o.nodes.addTo(cmd.Flags(), false)
 	without(cmd.Flags(), "skip-render")
+	withoutOrder(cmd.Flags())
 	return cmd
 }
 

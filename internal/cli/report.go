@@ -182,3 +182,9 @@ func (w World) terminal(stream io.Writer) (fd int, smart bool) {
 	}
 	return int(file.Fd()), escapes(file)
 }
+
+// withoutOrder accepts Skaffold's flags about when a deployment waits: davit always waits for what is being deleted, and looks at all workloads
+// together.
+func withoutOrder(f *pflag.FlagSet) {
+	without(f, "iterative-status-check", "wait-for-deletions", "wait-for-deletions-delay", "wait-for-deletions-max")
+}

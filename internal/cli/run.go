@@ -47,7 +47,8 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	o.deploy.addTo(cmd.Flags())
 	o.nodes.addTo(cmd.Flags(), true)
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
-	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children")
+	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children", "auto-create-config")
+	withoutOrder(cmd.Flags())
 	return cmd
 }
 
