@@ -74,33 +74,42 @@ type Replacement struct {
 }
 
 // ReplaceImages writes the built references into the objects. built maps an artifact's name to its full reference
-// (name:tag@digest). A use matches when its name without tag equals the artifact's; a use pinned by digest is left
-// alone. A bare artifact name that no object has, while all that ends in "/name" is one and the same image, stands for
+// (name:tag@digest). A use matches when its name without tag equals the artifact's, or when it is the built
+// reference less its digest, as charts make it; a use pinned by digest is left alone. A bare artifact name that no object has, while all that ends in "/name" is one and the same image, stands for
 // that one: the result says so in Assumed. Results are sorted by artifact name.
 func (s *Selector) ReplaceImages(objects []Object, built map[string]string) []Replacement {
-	refs := make(map[string]string, len(built)) // by name as the objects have it
+	names := make(map[string]string, len(built)) // of artifacts, by the name that objects have for them
 	for name, ref := range built {
 		if parsed, err := image.Parse(name); err == nil {
-			refs[parsed.Name] = ref
+			names[parsed.Name] = name
+		}
+		if parsed, err := image.Parse(ref); err == nil {
+			names[parsed.Name+":"+parsed.Tag] = name
 		}
 	}
 	used := map[string]int{}
 	var others []ImageUse
 	for _, u := range s.Images(objects) {
-		ref, ours := refs[u.Ref.Name]
+		name, ours := names[u.Ref.Name]
+		if !ours && u.Ref.Tag != "" {
+			// A chart that takes repository and tag one by one has lost the digest.
+			name, ours = names[u.Ref.Name+":"+u.Ref.Tag]
+		}
 		switch {
 		case !ours:
 			others = append(others, u)
 		case u.Ref.Digest == "":
-			u.Node.SetString(ref)
-			used[u.Ref.Name]++
+			u.Node.SetString(built[name])
+			used[name]++
+		case built[name] == u.Node.Value: // a template put it there
+			used[name]++
 		}
 	}
 	results := make([]Replacement, 0, len(built))
 	for name, ref := range built {
 		r := Replacement{Image: name}
 		if parsed, err := image.Parse(name); err == nil {
-			if r.Used = used[parsed.Name]; r.Used == 0 {
+			if r.Used = used[name]; r.Used == 0 {
 				r.alike(others, parsed.Name, ref)
 			}
 		}

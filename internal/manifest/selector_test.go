@@ -189,3 +189,19 @@ func TestSetNamespace(t *testing.T) {
 		t.Errorf("got %v, %q", got, conflicts)
 	}
 }
+
+// TestDigestsSurviveCharts has what charts make of a built image: split in repository and tag, whole, or by the artifact's name.
+func TestDigestsSurviveCharts(t *testing.T) {
+	const built = "reg:5000/shop/web:v1@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for given, want := range map[string]string{
+		"web": built, "reg:5000/shop/web:v1": built, built: built,
+		"other/thing:v1": "other/thing:v1",
+	} {
+		objects := parse(t, "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{image: '"+given+"'}, {image: 'postgres:1'}]}}")
+		results := ReplaceImages(objects, map[string]string{"web": built})
+		got := Get(objects[0].Node, "spec", "containers").Content[0].Content[1].Value
+		if got != want || (want == built) != (results[0].Used == 1) {
+			t.Errorf("%s: got %s, %+v", given, got, results)
+		}
+	}
+}

@@ -24,11 +24,19 @@ func TestAsHelm(t *testing.T) {
 	if binary == "" {
 		t.Skip("set DAVIT_COMPAT_HELM to a helm binary, and DAVIT_COMPAT_FILES to a folder with charts")
 	}
+	var same, refused int // by both
+	count := func(ok bool) {
+		if ok {
+			same++
+		} else {
+			refused++
+		}
+	}
 	archives, _ := filepath.Glob("testdata/*.txtar")
 	for _, archive := range archives {
 		t.Run(filepath.Base(archive), func(t *testing.T) {
 			if _, dir, s := unpack(t, archive); !s.Own {
-				compare(t, binary, dir, s.release(dir))
+				count(compare(t, binary, dir, s.release(dir)))
 			}
 		})
 	}
@@ -41,10 +49,11 @@ func TestAsHelm(t *testing.T) {
 				if file != "" {
 					r.ValuesFiles = []string{file}
 				}
-				compare(t, binary, chart, r)
+				count(compare(t, binary, chart, r))
 			}
 		})
 	}
+	t.Logf("%d renderings compared, %d refused by both", same, refused)
 }
 
 // charts are the folders with a chart that is not below another one.
@@ -68,7 +77,8 @@ func charts(t *testing.T) []string {
 	return found
 }
 
-func compare(t *testing.T, binary, dir string, r helm.Release) {
+// compare says whether there was something to compare.
+func compare(t *testing.T, binary, dir string, r helm.Release) bool {
 	t.Helper()
 	args := []string{"template", r.Name, r.Chart, "--namespace", r.Namespace}
 	args = append(args, r.Flags...)
@@ -100,10 +110,10 @@ func compare(t *testing.T, binary, dir string, r helm.Release) {
 	ours := render(t.Context(), dir, r)
 	if (err == nil) != (ours.err == nil) {
 		t.Errorf("%s %v:\nhelm:  %v %s\ndavit: %v", r.Chart, r.ValuesFiles, err, stderr.String(), ours.err)
-		return
+		return true
 	}
 	if err != nil {
-		return
+		return false
 	}
 	var theirs []manifest.Object
 	for _, doc := range strings.Split("\n"+string(out), "\n---") {
@@ -122,6 +132,7 @@ func compare(t *testing.T, binary, dir string, r helm.Release) {
 			}
 		}
 	}
+	return true
 }
 
 func values(t *testing.T, objects []manifest.Object) []map[string]any {
