@@ -23,6 +23,8 @@ func newDelete(w World, c *common) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDelete(cmd.Context(), w, o) },
 	}
 	o.config.addTo(cmd.Flags())
+	notYet(cmd.Flags(), "dry-run", "set", "set-value-file")
+	without(cmd.Flags(), "cloud-run-project", "cloud-run-location")
 	o.report.addTo(cmd.Flags(), false)
 	return cmd
 }

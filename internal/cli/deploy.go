@@ -38,7 +38,8 @@ func newDeploy(w World, c *common) *cobra.Command {
 	o.images.addTo(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	o.nodes.addTo(cmd.Flags(), false)
-	without(cmd.Flags(), "skip-render")
+	without(cmd.Flags(), "skip-render", "build-concurrency")
+	notYet(cmd.Flags(), "load-images")
 	withoutOrder(cmd.Flags())
 	return cmd
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -39,6 +40,28 @@ func without(f *pflag.FlagSet, names ...string) {
 		f.Lookup(name).NoOptDefVal = "true"
 		f.Lookup(name).Hidden = true
 	}
+}
+
+// notYet takes flags of Skaffold that davit does not carry out, with the values that ask for nothing; others are refused.
+func notYet(f *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		f.Var(refused{}, name, "not carried out yet")
+		f.Lookup(name).NoOptDefVal = "true"
+		f.Lookup(name).Hidden = true
+	}
+}
+
+// refused is the value of a flag that may only be switched off.
+type refused struct{}
+
+func (refused) String() string { return "" }
+func (refused) Type() string   { return "string" }
+
+func (refused) Set(value string) error {
+	if slices.Contains([]string{"", "false", "off", "none"}, value) {
+		return nil
+	}
+	return errors.New("davit does not carry this out yet: leave it out, or use skaffold for it")
 }
 
 // configFlags say which config is read, and how.
@@ -170,6 +193,8 @@ func (d *deployFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&d.statusCheck, "status-check", true, "wait until what was deployed is rolled out")
 	f.BoolVar(&d.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
 	f.Lookup("status-check").NoOptDefVal = "true"
+	notYet(f, "tail", "port-forward", "resource-selector-rules-file", "status-check-selectors")
+	without(f, "hydration-dir", "cloud-run-project", "cloud-run-location")
 	d.statusCheckGiven = func() bool { return f.Changed("status-check") }
 }
 

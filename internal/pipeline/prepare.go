@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -174,6 +175,9 @@ func (p *Pipeline) readSpec(ctx context.Context, d plan.Draft, refs map[string]s
 	case build.Custom:
 		reads := d.Reads
 		reads.BuildCommand, reads.Platforms, reads.Required, reads.Run = spec.Command, d.Platforms, d.Required(refs), p.list
+		if len(reads.Platforms) == 0 {
+			reads.Platforms = []string{"linux/" + runtime.GOARCH} // as for Dockerfiles: what a cluster's nodes say changes no key then
+		}
 		m, err := p.Inputs.Custom(ctx, reads)
 		for i, h := range d.HooksBefore() {
 			m.SetHidden(fmt.Sprintf("hook %d", i+1), strings.Join(h.Command, "\x00"))
