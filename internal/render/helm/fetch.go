@@ -103,7 +103,7 @@ func (f *fetcher) file(ctx context.Context, path string) ([]byte, error) {
 	}
 	if strings.HasPrefix(path, "gs://") {
 		if f.options.Bucket == nil {
-			return nil, errors.New("Cloud Storage cannot be read here")
+			return nil, errors.New("objects of Cloud Storage cannot be read here")
 		}
 		dir, err := f.options.Bucket(ctx, path)
 		if err != nil {
