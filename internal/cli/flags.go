@@ -75,6 +75,7 @@ type configFlags struct {
 	kubeconfig        string
 	namespace         string
 	defaultRepo       string
+	defaultRepoGiven  func() bool
 	remoteCacheDir    string
 	syncRemoteCache   string
 	settings          string
@@ -96,7 +97,8 @@ func (c *configFlags) addTo(f *pflag.FlagSet) {
 	f.StringVar(&c.minikubeProfile, "minikube-profile", "", "the cluster is minikube's of this profile")
 	f.BoolVar(&c.detectMinikube, "detect-minikube", true, "find out whether the cluster is minikube's")
 	f.StringVarP(&c.namespace, "namespace", "n", "", "namespace of what names none")
-	f.StringVarP(&c.defaultRepo, "default-repo", "d", "", "registry and path for images (default: the registry that the cluster advertises, if any)")
+	f.StringVarP(&c.defaultRepo, "default-repo", "d", "", "registry and path for images; empty for none (default: that of your settings, else the registry that the cluster advertises)")
+	c.defaultRepoGiven = func() bool { return f.Changed("default-repo") }
 }
 
 // settingsPath is the file of the user's own settings.

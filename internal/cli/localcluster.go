@@ -63,7 +63,7 @@ func (s *session) load(ctx context.Context, images []imageload.Image) ([]imagelo
 		return nil, err
 	}
 	cluster := s.cluster
-	cluster.Load = cluster.Load && s.deploys
+	cluster.Load = s.pipe.Loads
 	return imageload.New(docker, cluster).Load(ctx, images, s.sink)
 }
 

@@ -157,14 +157,14 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 			return err
 		})
 	}
-	if s.kube != nil && (n.cluster || s.options.Repo.Repo == "") {
+	if repoGiven := s.flags.defaultRepoGiven(); s.kube != nil && (n.cluster || s.options.Repo.Repo == "" && !repoGiven) {
 		group.Go(func() error {
 			registry, err := s.kube.LocalRegistry(groupCtx)
 			if err != nil && !n.cluster {
 				s.sink.Emit(event.Debug{Message: "the cluster cannot be asked for its registry: " + err.Error()})
 				return nil
 			}
-			if s.options.Repo.Repo == "" && registry != "" {
+			if s.options.Repo.Repo == "" && !repoGiven && registry != "" {
 				s.options.Repo.Repo, s.options.LocalCluster = registry, false // a local cluster that has a registry is pushed to, as by Skaffold
 			}
 			return err
@@ -187,7 +187,9 @@ func (s *session) applySettings(ctx context.Context) error {
 	if err := s.findLocalCluster(ctx, settings); err != nil {
 		return err
 	}
-	s.options.Repo.Repo = cmp.Or(s.options.Repo.Repo, strings.TrimRight(settings.DefaultRepo, "/"))
+	if !s.flags.defaultRepoGiven() {
+		s.options.Repo.Repo = strings.TrimRight(settings.DefaultRepo, "/")
+	}
 	s.options.Repo.MultiLevel = settings.MultiLevelRepo
 	s.options.Insecure = append(s.options.Insecure, settings.InsecureRegistries...)
 	return nil
@@ -236,7 +238,7 @@ func (s *session) pipeline(b *buildFlags) {
 	s.pipe.SkipTests, s.pipe.DockerEnviron = b.skipTests, s.dockerEnviron
 	all := &builders{s: s, flags: b, known: map[string]func() (place, error){}}
 	s.pipe.Builder = all.builder
-	s.pipe.Load, s.pipe.Test = s.load, s.test
+	s.pipe.Load, s.pipe.Loads, s.pipe.Test = s.load, s.cluster.Load && s.deploys, s.test
 }
 
 // hookEnv is what every hook is told, in Skaffold's names.

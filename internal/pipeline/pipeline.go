@@ -32,8 +32,9 @@ type Pipeline struct {
 	Cache         *cache.Cache
 	// Builder gives what builds an artifact; it is asked for those only that have to be built. where names it for people.
 	Builder func(ctx context.Context, a plan.Artifact) (b build.Builder, where string, err error)
-	// Load brings images that are not pushed to where the cluster finds them.
-	Load func(ctx context.Context, images []load.Image) ([]load.Loaded, error)
+	// Load brings images that are not pushed to where the cluster finds them. Loads says that nodes have to be given them; else they get names only.
+	Loads bool
+	Load  func(ctx context.Context, images []load.Image) ([]load.Loaded, error)
 	// Test tests built images.
 	Test func(ctx context.Context, cases []imagetest.Case) error
 	Kube *kube.Client
