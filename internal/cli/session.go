@@ -57,7 +57,7 @@ type needs struct {
 // open reads the config and connects what the command needs. Nothing is changed yet.
 func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buildFlags, o plan.Options, n needs) (*session, error) {
 	s := &session{world: w, sink: sink, flags: c, options: o, deploys: n.cluster}
-	s.options.WorkDir, s.options.Getenv = w.Dir, s.getenv
+	s.options.WorkDir, s.options.Home, s.options.Getenv = w.Dir, w.Home, s.getenv
 	var err error
 	if s.configs, err = c.load(ctx, w, sink, n.command, false); err != nil {
 		return nil, err

@@ -56,6 +56,15 @@ func Named(s string) (name string, ref Reference, err error) {
 	return name, ref, nil
 }
 
+// Split gives what is before the last slash of the name, and what is after it; both are empty when there is none, as in Skaffold's variables.
+func (r Reference) Split() (repo, last string) {
+	i := strings.LastIndexByte(r.Name, '/')
+	if i < 0 {
+		return "", ""
+	}
+	return r.Name[:i], r.Name[i+1:]
+}
+
 // String gives the reference as it is written: name[:tag][@digest].
 func (r Reference) String() string {
 	s := r.Name

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -301,6 +300,12 @@ func (p *Pipeline) request(a plan.Artifact, key inputs.Key, refs map[string]stri
 	case build.Docker:
 		spec.BuildArgs = maps.Clone(spec.BuildArgs)
 		maps.Copy(spec.BuildArgs, a.Required(refs))
+		spec.CacheFrom = slices.Clone(spec.CacheFrom)
+		for i, from := range spec.CacheFrom {
+			if from == a.Image {
+				spec.CacheFrom[i] = a.Ref.String() // the artifact itself, where it is pushed
+			}
+		}
 		r.Spec = spec
 	case build.Custom:
 		spec.Environ = custom.Environ(p.Environ, custom.Variables{
@@ -314,8 +319,9 @@ func (p *Pipeline) request(a plan.Artifact, key inputs.Key, refs map[string]stri
 
 // buildEnv is what hooks of a build see, in Skaffold's names. IMAGE_REPO is the reference less its last element.
 func (p *Pipeline) buildEnv(a plan.Artifact) hook.Env {
+	repo, _ := a.Ref.Split()
 	env := hook.Env{
-		"IMAGE": a.Ref.String(), "PUSH_IMAGE": fmt.Sprint(a.Push), "IMAGE_REPO": path.Dir(a.Ref.Name), "IMAGE_TAG": a.Ref.Tag,
+		"IMAGE": a.Ref.String(), "PUSH_IMAGE": fmt.Sprint(a.Push), "IMAGE_REPO": repo, "IMAGE_TAG": a.Ref.Tag,
 		"BUILD_CONTEXT": a.Context,
 	}
 	maps.Copy(env, p.HookEnv)

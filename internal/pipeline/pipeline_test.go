@@ -292,6 +292,26 @@ func TestRunModeIsToldToThoseWhoAsk(t *testing.T) {
 	}
 }
 
+func TestBuildArgumentsMaySpeakOfTheTag(t *testing.T) {
+	w := newWorld(t)
+	d := w.artifact("web", copies)
+	d.Tagged = func(ref image.Reference) (build.Docker, error) {
+		spec := d.Spec.(build.Docker)
+		spec.BuildArgs, spec.CacheFrom = map[string]string{"TAG": ref.Tag}, []string{"web", "other"}
+		return spec, nil
+	}
+	for _, tag := range []string{"v7", "v8"} {
+		d.Tag = tag
+		if _, _, err := w.run(d); err != nil {
+			t.Fatal(err)
+		}
+		got := w.builder.built[len(w.builder.built)-1].Spec.(build.Docker)
+		if got.BuildArgs["TAG"] != tag || got.CacheFrom[0] != w.registry+"/web:"+tag || got.CacheFrom[1] != "other" {
+			t.Errorf("%s is built with %v from %v", tag, got.BuildArgs, got.CacheFrom)
+		}
+	}
+}
+
 func TestInterruptedBuildSaysSo(t *testing.T) {
 	w := newWorld(t)
 	d := w.artifact("web", copies)

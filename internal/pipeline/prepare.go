@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,9 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	if err := p.tellTags(ctx, drafts, tagged, levels[0], first); err != nil {
+		return nil, err
+	}
 	p.announceTags(drafts, tagged)
 	p.warnOnce(drafts)
 	return artifacts, p.stage(event.StageCache, func() error {
@@ -69,6 +73,25 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 }
 
 // findSources looks where the drafts' Dockerfiles are, and what those ask for.
+// tellTags gives the tags to the specifications that speak of them, and reads the inputs of those in the first level anew.
+func (p *Pipeline) tellTags(ctx context.Context, drafts []plan.Draft, tagged []image.Reference, level []int, manifests []inputs.Manifest) error {
+	var again []int
+	for i, d := range drafts {
+		if d.Tagged == nil {
+			continue
+		}
+		spec, err := d.Tagged(tagged[i])
+		if err != nil {
+			return err
+		}
+		drafts[i].Spec = withRunMode(findDockerfile(d, spec), d.Mode)
+		if slices.Contains(level, i) {
+			again = append(again, i)
+		}
+	}
+	return p.readInputs(ctx, drafts, again, nil, manifests)
+}
+
 func findSources(drafts []plan.Draft) error {
 	for i := range drafts {
 		if err := checkContext(drafts[i]); err != nil {

@@ -37,6 +37,7 @@ type Options struct {
 	Force        bool
 	StatusCheck  *bool // nil: as the config says
 	Tolerate     bool
+	Home         string // the user's folder; may be empty
 	WorkDir      string // absolute: where davit was started; hooks run there
 	Mode         string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
 	Templates    *template.Expander
@@ -124,26 +125,53 @@ const BuilderAnnotation = "davit.dev/builder"
 
 // docker fills in what a Dockerfile is built of, and how. Flags of `docker build` that BuildKit's client knows are taken over into the specification.
 func (d *Draft) docker(c *config.Config, i int, m *model.Docker, environment *model.LocalBuild, o Options) error {
-	spec, err := dockerSpec(c, i, d.Context, m, o)
+	d.UseBuildkit = environment.UseBuildkit
+	specify := func(ref image.Reference) (build.Docker, buildkit.Flags, error) {
+		spec, err := dockerSpec(c, i, d.Context, m, o, tagVars(ref))
+		if err != nil {
+			return spec, buildkit.Flags{}, err
+		}
+		flags, unknown, err := buildkit.ParseFlags(spec.CLIFlags, o.WorkDir, o.Getenv)
+		if err != nil {
+			return spec, flags, c.Error(err.Error(), "see 'docker build --help'", "build", "artifacts", i, "docker", "cliFlags")
+		}
+		d.Way, d.WhyWay = local.Choose(local.Settings{
+			UseDockerCLI: environment.UseDockerCLI, UseBuildkit: environment.UseBuildkit, DockerBuildkit: o.Getenv("DOCKER_BUILDKIT"),
+			Flags: spec.CLIFlags, UnknownFlags: unknown, Squash: m.Squash,
+		})
+		if d.Way != local.BuildKit {
+			return spec, buildkit.Flags{}, nil
+		}
+		return flags.Apply(spec), flags, nil
+	}
+	spec, flags, err := specify(image.Reference{Name: d.Name.Name, Tag: "latest"})
 	if err != nil {
 		return err
 	}
-	flags, unknown, err := buildkit.ParseFlags(m.CliFlags, o.WorkDir, o.Getenv)
-	if err != nil {
-		return c.Error(err.Error(), "see 'docker build --help'", "build", "artifacts", i, "docker", "cliFlags")
+	d.Spec, d.Platforms, d.Attest = spec, flags.Platforms, append(d.Attest, flags.Attest...)
+	if speaksOfTag(m) {
+		d.Tagged = func(ref image.Reference) (build.Docker, error) {
+			spec, _, err := specify(ref)
+			return spec, err
+		}
 	}
-	d.Way, d.WhyWay = local.Choose(local.Settings{
-		UseDockerCLI: environment.UseDockerCLI, UseBuildkit: environment.UseBuildkit, DockerBuildkit: o.Getenv("DOCKER_BUILDKIT"),
-		Flags: m.CliFlags, UnknownFlags: unknown, Squash: m.Squash,
-	})
-	d.UseBuildkit = environment.UseBuildkit
-	if d.Way == local.BuildKit {
-		spec = flags.Apply(spec)
-		d.Platforms = flags.Platforms
-		d.Attest = append(d.Attest, flags.Attest...)
-	}
-	d.Spec = spec
 	return nil
+}
+
+// tagVars are the variables of an image itself, as its build arguments and flags may use them.
+func tagVars(ref image.Reference) map[string]string {
+	repo, last := ref.Split()
+	return map[string]string{"IMAGE_REPO": repo, "IMAGE_NAME": last, "IMAGE_TAG": ref.Tag}
+}
+
+func speaksOfTag(m *model.Docker) bool {
+	speaks := func(text string) bool { return strings.Contains(text, ".IMAGE_") }
+	for _, text := range m.BuildArgs {
+		if text != nil && speaks(*text) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(m.CliFlags, speaks)
 }
 
 // platforms decides for which platforms the image is made. Flags of `docker build` have the last word.
@@ -173,34 +201,42 @@ func custom(c *config.Config, i int, context string, m *model.Custom, o Options)
 	reads.List, reads.Paths, reads.Ignore = d.Command, d.Paths, d.Ignore
 	if d.Dockerfile != nil {
 		reads.Dockerfile = absolute(context, d.Dockerfile.Path)
-		reads.BuildArgs, err = buildArgs(c, d.Dockerfile.BuildArgs, o, "build", "artifacts", i, "custom", "dependencies", "dockerfile", "buildArgs")
+		reads.BuildArgs, err = buildArgs(c, d.Dockerfile.BuildArgs, o, nil, "build", "artifacts", i, "custom", "dependencies", "dockerfile", "buildArgs")
 	}
 	return spec, reads, err
 }
 
-func dockerSpec(c *config.Config, i int, context string, d *model.Docker, o Options) (build.Docker, error) {
+func dockerSpec(c *config.Config, i int, context string, d *model.Docker, o Options, vars map[string]string) (build.Docker, error) {
 	spec := build.Docker{
 		Context: context, Dockerfile: absolute(context, d.Dockerfile), Target: d.Target, Network: d.Network,
-		AddHosts: d.AddHost, CacheFrom: d.CacheFrom, NoCache: d.NoCache, Pull: d.PullParent, SSH: d.SSH,
-		CLIFlags: d.CliFlags, Squash: d.Squash,
+		AddHosts: d.AddHost, CacheFrom: d.CacheFrom, NoCache: d.NoCache, Pull: d.PullParent, SSH: d.SSH, Squash: d.Squash,
 	}
 	for _, s := range d.Secrets {
-		spec.Secrets = append(spec.Secrets, build.Secret{ID: s.ID, Source: s.Src, Env: s.Env})
+		source := s.Src
+		if rest, ok := strings.CutPrefix(source, "~"); ok && o.Home != "" {
+			source = o.Home + rest
+		}
+		spec.Secrets = append(spec.Secrets, build.Secret{ID: s.ID, Source: source, Env: s.Env})
+	}
+	var errs []error
+	for n, text := range d.CliFlags {
+		flag, err := o.Templates.Field(c, text, vars, "build", "artifacts", i, "docker", "cliFlags", n)
+		spec.CLIFlags, errs = append(spec.CLIFlags, flag), append(errs, err)
 	}
 	var err error
-	spec.BuildArgs, err = buildArgs(c, d.BuildArgs, o, "build", "artifacts", i, "docker", "buildArgs")
-	return spec, err
+	spec.BuildArgs, err = buildArgs(c, d.BuildArgs, o, vars, "build", "artifacts", i, "docker", "buildArgs")
+	return spec, errors.Join(append(errs, err)...)
 }
 
 // buildArgs evaluates build arguments, which are at path. Those without a value are left out, as Skaffold does.
-func buildArgs(c *config.Config, args map[string]*string, o Options, path ...any) (map[string]string, error) {
+func buildArgs(c *config.Config, args map[string]*string, o Options, vars map[string]string, path ...any) (map[string]string, error) {
 	values := map[string]string{}
 	var errs []error
 	for name, text := range args {
 		if text == nil {
 			continue
 		}
-		value, err := o.Templates.Field(c, *text, nil, append(slices.Clone(path), name)...)
+		value, err := o.Templates.Field(c, *text, vars, append(slices.Clone(path), name)...)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -84,6 +84,24 @@ func TestDrafts(t *testing.T) {
 	}
 }
 
+func TestWhatTheTagIsIsToldLater(t *testing.T) {
+	cs := configs(t, strings.Replace(shop, "buildArgs: {V: \"v{{.VERSION}}\"}",
+		"buildArgs: {AS: \"{{.IMAGE_REPO}} {{.IMAGE_NAME}} {{.IMAGE_TAG}}\"}, cliFlags: [\"--label=v={{.VERSION}}\"], secrets: [{id: s, src: ~/secret}]", 1))
+	o := options()
+	o.Home = "/home/me"
+	drafts, err := Drafts(cs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := drafts[0].Tagged(image.Reference{Name: "gcr.io/p/web", Tag: "v7"})
+	if err != nil || spec.BuildArgs["AS"] != "gcr.io/p web v7" || spec.Labels["v"] != "7" || spec.Secrets[0].Source != "/home/me/secret" {
+		t.Errorf("got %+v, %v", spec, err)
+	}
+	if drafts[1].Tagged != nil {
+		t.Error("base does not speak of its tag")
+	}
+}
+
 func TestDraftErrorsPointIntoTheFile(t *testing.T) {
 	cs := configs(t, strings.Replace(shop, "{{.VERSION}}\"}", "{{.NOBODY}}\"}", 1))
 	_, err := Drafts(cs, options())
