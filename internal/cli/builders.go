@@ -57,11 +57,12 @@ func (b *builders) plain(ctx context.Context, a plan.Artifact) (build.Builder, s
 		docker, err := b.s.engine()
 		return custom.New(custom.Options{Docker: docker, Keychain: keychain{b.s.dockerConfig()}}), "its build command", err
 	}
-	switch docker, err := b.s.engine(); {
-	case a.Way == local.BuildKit:
+	docker, err := b.s.engine()
+	switch a.Way {
+	case local.BuildKit:
 		p, err := b.at(ctx, a.Builder)
 		return p.builder, p.name, err
-	case a.Way == local.Classic:
+	case local.Classic:
 		return classic.New(classic.Options{Docker: docker, DockerConfig: b.s.dockerConfig()}), a.Way.String(), err
 	default:
 		return dockercli.New(dockercli.Options{

@@ -42,9 +42,9 @@ func (c *cluster) preview(o kube.ApplyOptions, manifests ...string) (*kube.Previ
 	return p, all
 }
 
-func (c *cluster) expectPreview(o kube.ApplyOptions, want []string, manifests ...string) *kube.Preview {
+func (c *cluster) expectPreview(want []string, manifests ...string) *kube.Preview {
 	c.t.Helper()
-	p, got := c.preview(o, manifests...)
+	p, got := c.preview(kube.ApplyOptions{}, manifests...)
 	if !slices.Equal(got, want) {
 		c.t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -78,13 +78,13 @@ spec:
 func TestPreview(t *testing.T) {
 	c := newCluster(t)
 	creates := []string{"create configmap/settings", "create secret/secret", "create deployment.apps/web"}
-	c.expectPreview(kube.ApplyOptions{}, creates, previewed)
+	c.expectPreview(creates, previewed)
 	c.mustApply(previewed)
-	c.expectPreview(kube.ApplyOptions{}, []string{"unchanged configmap/settings", "unchanged secret/secret", "unchanged deployment.apps/web"}, previewed)
+	c.expectPreview([]string{"unchanged configmap/settings", "unchanged secret/secret", "unchanged deployment.apps/web"}, previewed)
 
 	changed := strings.NewReplacer(`a: "1"`, `a: "one"`, `, b: "2"}`, `, "c.d": "3"}`, "hunter2", "swordfish", ", user: me", "", "web:v1", "web:v2",
 		`{name: B, value: "2"}`, `{name: C, value: "3"}`).Replace(previewed)
-	p := c.expectPreview(kube.ApplyOptions{}, []string{
+	p := c.expectPreview([]string{
 		`change configmap/settings; data.a "1" → "one"; data.b "2" → null; data["c.d"] null → "3"`,
 		`change secret/secret; data.password "(hidden)" → "(hidden)"; data.user "(hidden)" → null`,
 		`change deployment.apps/web; spec.template.spec.containers[main].env[B] {"name":"B","value":"2"} → null; ` +
@@ -96,7 +96,7 @@ func TestPreview(t *testing.T) {
 	}
 	// What the preview says is what happens.
 	c.expectVerbs(kube.ApplyOptions{}, []string{"configured configmap/settings", "configured secret/secret", "configured deployment.apps/web"}, changed)
-	p = c.expectPreview(kube.ApplyOptions{}, []string{"unchanged configmap/settings"}, changed[:strings.Index(changed, "---")])
+	p = c.expectPreview([]string{"unchanged configmap/settings"}, changed[:strings.Index(changed, "---")])
 	if got := fmt.Sprint(p.Orphans); !strings.Contains(got, "secret/secret") || !strings.Contains(got, "deployment.apps/web") {
 		t.Errorf("orphans: %s", got)
 	}
@@ -104,7 +104,7 @@ func TestPreview(t *testing.T) {
 
 func TestPreviewOfWhatCannotBeAskedYet(t *testing.T) {
 	c := newCluster(t)
-	c.expectPreview(kube.ApplyOptions{}, []string{
+	c.expectPreview([]string{
 		"create namespace/davit-not-yet", "create configmap/a; namespace davit-not-yet does not exist yet",
 		"create customresourcedefinition.apiextensions.k8s.io/widgets.preview.davit.dev", "create widget.preview.davit.dev/w",
 		"create gadget.nobody.davit.dev/g; the cluster does not know its kind yet",
