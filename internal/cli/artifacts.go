@@ -26,8 +26,14 @@ type imageFlags struct {
 func (i *imageFlags) addTo(f *pflag.FlagSet) {
 	f.StringVarP(&i.file, "build-artifacts", "a", "", `file of 'davit build --file-output', "-" for standard input`)
 	f.StringSliceVarP(&i.images, "images", "i", nil, "built images: name=reference, or a reference whose name without tag is the artifact's")
+}
+
+// addTag adds the flag for commands that do not build.
+func (i *imageFlags) addTag(f *pflag.FlagSet) {
 	f.StringVarP(&i.tag, "tag", "t", "", "the tag of all images, in place of what else is said of them")
 }
+
+func (i *imageFlags) given() bool { return i.file != "" || len(i.images) > 0 }
 
 // prebuilt is an image of which only the reference is known: it may be an index.
 func prebuilt(name string, ref image.Reference) pipeline.Image {

@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/pipeline"
 )
 
 type deleteOptions struct {
@@ -48,5 +51,19 @@ func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if rendered, err = s.pipe.RenderCharts(ctx, rendered, nameless(s.configs)); err != nil {
+		return err
+	}
 	return s.pipe.Delete(ctx, rendered)
+}
+
+// nameless gives images of which nothing but the name is known: what is deleted is not asked what it runs.
+func nameless(configs []*config.Config) []pipeline.Image {
+	var images []pipeline.Image
+	for _, c := range configs {
+		for _, a := range c.Model.Build.Artifacts {
+			images = append(images, pipeline.Image{Name: a.Image, Ref: a.Image})
+		}
+	}
+	return images
 }

@@ -36,6 +36,7 @@ func newDeploy(w World, c *common) *cobra.Command {
 	o.config.addTo(cmd.Flags())
 	o.report.addTo(cmd.Flags(), false)
 	o.images.addTo(cmd.Flags())
+	o.images.addTag(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	o.nodes.addTo(cmd.Flags(), false)
 	without(cmd.Flags(), "skip-render", "build-concurrency")
@@ -69,6 +70,9 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	if err := s.pin(ctx, images); err != nil {
 		return err
 	}
+	if err := s.readRules(o.deploy.rules); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err
@@ -77,7 +81,12 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 		sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
 		return nil
 	}
-	s.pipe.SetImages(rendered, images)
+	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
+		return err
+	}
+	if err := s.pipe.SetImages(rendered, images); err != nil {
+		return err
+	}
 	if err := s.pipe.PlaceOnNodes(ctx, rendered, nil, images); err != nil {
 		return err
 	}

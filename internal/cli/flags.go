@@ -182,6 +182,7 @@ func (b *buildFlags) attestations() ([]build.Attestation, error) {
 
 // deployFlags say how objects reach the cluster.
 type deployFlags struct {
+	rules            string
 	labels           []string
 	force            bool
 	statusCheck      bool
@@ -195,7 +196,8 @@ func (d *deployFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&d.statusCheck, "status-check", true, "wait until what was deployed is rolled out")
 	f.BoolVar(&d.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
 	f.Lookup("status-check").NoOptDefVal = "true"
-	notYet(f, "tail", "port-forward", "resource-selector-rules-file", "status-check-selectors")
+	notYet(f, "tail", "port-forward", "status-check-selectors")
+	f.StringVar(&d.rules, "resource-selector-rules-file", "", "file that says where kinds hold images and labels, as resourceSelector does; it has the last word")
 	without(f, "hydration-dir", "cloud-run-project", "cloud-run-location")
 	d.statusCheckGiven = func() bool { return f.Changed("status-check") }
 }

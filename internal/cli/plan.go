@@ -79,6 +79,9 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
 		return err
 	}
+	if err := s.readRules(o.deploy.rules); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err

@@ -72,6 +72,9 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
 		return err
 	}
+	if err := s.readRules(o.deploy.rules); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx) // before building: a manifest that cannot be read is known at once
 	if err != nil {
 		return err
@@ -91,7 +94,12 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 		sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
 		return nil
 	}
-	s.pipe.SetImages(rendered, images)
+	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
+		return err
+	}
+	if err := s.pipe.SetImages(rendered, images); err != nil {
+		return err
+	}
 	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
 		return err
 	}

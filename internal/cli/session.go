@@ -52,6 +52,7 @@ type needs struct {
 	command string
 	cluster bool // it cannot do without a cluster
 	nodes   bool // it wants to know what platforms the cluster's nodes are
+	offline bool // it asks no cluster
 }
 
 // open reads the config and connects what the command needs. Nothing is changed yet.
@@ -81,13 +82,9 @@ func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buil
 
 // load reads the config that the flags name.
 func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, command string, viewOnly bool) ([]*davitconfig.Config, error) {
-	policy, err := remote.ParsePolicy(c.syncRemoteCache)
+	fetcher, err := c.fetcher(w, sink)
 	if err != nil {
-		return nil, usageError{err}
-	}
-	dir := c.remoteCacheDir
-	if dir == "" {
-		dir = remote.DefaultDir(w.Home)
+		return nil, err
 	}
 	configs, err := load.Load(ctx, load.Options{
 		File: c.file, Stdin: w.Stdin, Dir: w.Dir, Profiles: c.profiles, Modules: c.modules, Command: command,
@@ -103,13 +100,8 @@ func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, comman
 			}
 			return k.Context(), nil
 		},
-		Debug: func(text string) { sink.Emit(event.Debug{Message: text}) },
-		Remote: &remote.Fetcher{
-			Dir: dir, Policy: policy, Token: googleToken(w, sink), StorageURL: storageEmulator(w),
-			RunGit: func(ctx context.Context, dir string, args ...string) ([]byte, error) {
-				return tag.Exec(w.Environ)(ctx, dir, "git", args...)
-			},
-		},
+		Debug:  func(text string) { sink.Emit(event.Debug{Message: text}) },
+		Remote: fetcher,
 	})
 	for _, config := range configs {
 		for _, warning := range config.Warnings {
@@ -120,6 +112,20 @@ func (c *configFlags) load(ctx context.Context, w World, sink event.Sink, comman
 		}
 	}
 	return configs, err
+}
+
+// fetcher gets what is elsewhere: configs in repositories, files in buckets.
+func (c *configFlags) fetcher(w World, sink event.Sink) (*remote.Fetcher, error) {
+	policy, err := remote.ParsePolicy(c.syncRemoteCache)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return &remote.Fetcher{
+		Dir: cmp.Or(c.remoteCacheDir, remote.DefaultDir(w.Home)), Policy: policy, Token: googleToken(w, sink), StorageURL: storageEmulator(w),
+		RunGit: func(ctx context.Context, dir string, args ...string) ([]byte, error) {
+			return tag.Exec(w.Environ)(ctx, dir, "git", args...)
+		},
+	}, nil
 }
 
 func (c *configFlags) kubeOptions(w World, sink event.Sink) kube.Options {
@@ -138,8 +144,10 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 	for _, c := range s.configs {
 		o.Context = cmp.Or(o.Context, c.Model.Deploy.KubeContext)
 	}
-	if s.kube, err = kube.Connect(o); err != nil && n.cluster {
-		return err
+	if !n.offline {
+		if s.kube, err = kube.Connect(o); err != nil && n.cluster {
+			return err
+		}
 	}
 	if err := s.applySettings(ctx); err != nil {
 		return err
@@ -223,6 +231,7 @@ func (s *session) pipeline(b *buildFlags) {
 		Folder: s.world.imageCache(file), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
 		Engine: engine.NewImages(s.engine, s.dockerConfig()),
 	})
+	s.pipe.Rendering = s.rendering()
 	if b == nil {
 		return
 	}

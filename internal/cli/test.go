@@ -30,6 +30,7 @@ func newTest(w World, c *common) *cobra.Command {
 	o.config.addTo(cmd.Flags())
 	o.report.addTo(cmd.Flags(), false)
 	o.images.addTo(cmd.Flags())
+	o.images.addTag(cmd.Flags())
 	return cmd
 }
 

@@ -12,44 +12,24 @@ import (
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
-	"github.com/davit-dev/davit/internal/render"
 )
 
-// Rendered is a deployment with its objects.
-type Rendered struct {
-	plan.Deployment
-	Objects []manifest.Object
-}
-
-// Render reads the manifests of all deployments. Errors of all files come at once.
-func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([]Rendered, error) {
-	rendered := make([]Rendered, len(deployments))
-	var errs []error
-	for i, d := range deployments {
-		rendered[i].Deployment = d
-		for _, s := range d.Sources {
-			objects, err := render.Raw(ctx, s.Dir, s.Patterns, p.Sink)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			rendered[i].Objects = append(rendered[i].Objects, objects...)
-		}
-	}
-	return rendered, errors.Join(errs...)
-}
-
-// SetImages writes the built references into the objects, and says which artifacts nothing uses.
-func (p *Pipeline) SetImages(rendered []Rendered, images []Image) {
+// SetImages writes the built references and the labels that were asked for into the objects, and says which artifacts nothing uses.
+func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
 	refs, bases := make(map[string]string, len(images)), map[string]bool{}
 	for _, i := range images {
 		refs[i.Name], bases[i.Name] = i.Ref, i.Base
 	}
 	var all []manifest.Object
+	var rules []manifest.Rules
 	for _, r := range rendered {
-		all = append(all, r.Objects...)
+		all, rules = append(all, r.Objects...), append(rules, r.Rules...)
 	}
-	for _, r := range manifest.ReplaceImages(all, refs) {
+	selector, err := manifest.NewSelector(rules...)
+	if err != nil {
+		return err
+	}
+	for _, r := range selector.ReplaceImages(all, refs) {
 		switch {
 		case r.Assumed != "":
 			p.warn("the manifests have no image %s, so %s is taken to be it: name the artifact %s to be sure", r.Image, r.Assumed, r.Assumed)
@@ -60,6 +40,26 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) {
 			p.warn("no manifest uses artifact %s: the %d objects of this config name other images", r.Image, len(all))
 		}
 	}
+	for _, r := range rendered {
+		for _, conflict := range selector.SetLabels(r.Objects, r.Labels) {
+			p.warn("%s", conflict)
+		}
+	}
+	return nil
+}
+
+// SetNamespace puts objects that name no namespace into one. Those that name another stay there, with a warning.
+func (p *Pipeline) SetNamespace(rendered []Rendered, namespace string) error {
+	for _, r := range rendered {
+		selector, err := manifest.NewSelector(r.Rules...)
+		if err != nil {
+			return err
+		}
+		for _, conflict := range selector.SetNamespace(r.Objects, namespace) {
+			p.warn("%s", conflict)
+		}
+	}
+	return nil
 }
 
 func (p *Pipeline) warn(format string, args ...any) {
@@ -153,7 +153,7 @@ func (p *Pipeline) namespace(d plan.Deployment) string {
 	return p.Kube.Namespace()
 }
 
-// objects gives the objects as the cluster gets them: with their namespace and the labels asked for.
+// objects gives the objects as the cluster gets them, with their namespace.
 func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
 	objects := make([]kube.Object, 0, len(r.Objects))
 	var errs []error
@@ -170,16 +170,6 @@ func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
 		}
 		if object.GetNamespace() == "" {
 			object.SetNamespace(p.namespace(r.Deployment))
-		}
-		if len(r.Labels) > 0 {
-			labels := object.GetLabels()
-			if labels == nil {
-				labels = map[string]string{}
-			}
-			for name, value := range r.Labels {
-				labels[name] = value
-			}
-			object.SetLabels(labels)
 		}
 		objects = append(objects, object)
 	}

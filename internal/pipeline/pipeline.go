@@ -30,6 +30,8 @@ type Pipeline struct {
 	Inputs        *inputs.Reader
 	PullingInputs *inputs.Reader // of artifacts whose base images are asked for anew
 	Cache         *cache.Cache
+	Rendering     Rendering
+
 	// Builder gives what builds an artifact; it is asked for those only that have to be built. where names it for people.
 	Builder func(ctx context.Context, a plan.Artifact) (b build.Builder, where string, err error)
 	// Load brings images that are not pushed to where the cluster finds them. Loads says that nodes have to be given them; else they get names only.

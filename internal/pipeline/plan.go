@@ -47,7 +47,12 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	for i, r := range rendered {
 		rendered[i].Objects = manifest.Clone(r.Objects) // the stand-ins must not stay in what a run goes on with
 	}
-	p.SetImages(rendered, images)
+	if rendered, err = p.RenderCharts(ctx, rendered, images); err != nil {
+		return o, err
+	}
+	if err := p.SetImages(rendered, images); err != nil {
+		return o, err
+	}
 	if err := p.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
 		return o, err
 	}

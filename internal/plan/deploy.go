@@ -1,12 +1,16 @@
 package plan
 
 import (
+	"errors"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/manifest"
 )
 
 // Deployments makes a deployment of each config that deploys something. project is the name of what the configs belong
@@ -15,14 +19,17 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 	var out []Deployment
 	for _, c := range configs {
 		m := c.Model
-		if len(m.Manifests.RawYAML) == 0 {
+		if len(m.Manifests.RawYAML) == 0 && m.Manifests.Kustomize == nil && m.Manifests.Helm == nil {
 			continue
 		}
 		d := Deployment{
 			Set: setName(c, project), Namespace: o.Namespace, Labels: o.Labels, Force: o.Force, Wait: true,
-			Sources:  []Source{{c.Dir, m.Manifests.RawYAML}},
+			Dir:      c.Dir,
 			Deadline: time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
 			Tolerate: o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
+		}
+		if err := d.manifests(c, o); err != nil {
+			return nil, err
 		}
 		for _, check := range []*bool{m.Deploy.StatusCheck, o.StatusCheck} {
 			if check != nil {
@@ -39,6 +46,51 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// manifests fills in what is rendered, and by which rules.
+func (d *Deployment) manifests(c *config.Config, o Options) error {
+	m := c.Model.Manifests
+	var errs []error
+	expand := func(texts []string, path ...any) []string {
+		out := make([]string, len(texts))
+		for i, text := range texts {
+			var err error
+			out[i], err = o.Templates.Field(c, text, nil, append(slices.Clone(path), i)...)
+			errs = append(errs, err)
+		}
+		return out
+	}
+	d.Raw = expand(m.RawYAML, "manifests", "rawYaml")
+	if k := m.Kustomize; k != nil {
+		d.KustomizeArgs = expand(k.BuildArgs, "manifests", "kustomize", "buildArgs")
+		if d.Kustomize = expand(k.Paths, "manifests", "kustomize", "paths"); len(d.Kustomize) == 0 {
+			d.Kustomize = []string{"."}
+		}
+	}
+	if m.Helm != nil {
+		d.Charts = &Charts{c, m.Helm}
+	}
+	if text := c.Annotations[manifest.ImagePathsAnnotation]; text != "" {
+		rules, err := manifest.ParseImagePaths(text)
+		if err != nil {
+			errs = append(errs, c.Error(err.Error(), "write Kind.group=.path,.path; ...", "metadata", "annotations", manifest.ImagePathsAnnotation))
+		}
+		d.Rules = append(d.Rules, rules)
+	}
+	if s := c.Model.ResourceSelector; len(s.Allow)+len(s.Deny) > 0 {
+		d.Rules = append(d.Rules, manifest.Rules{Allow: filters(s.Allow), Deny: filters(s.Deny)})
+	}
+	d.Rules = append(d.Rules, o.Rules...)
+	return errors.Join(errs...)
+}
+
+func filters(from []model.ResourceFilter) []manifest.Filter {
+	var out []manifest.Filter
+	for _, f := range from {
+		out = append(out, manifest.Filter{GroupKind: f.GroupKind, Image: f.Image, Labels: f.Labels})
+	}
+	return out
 }
 
 // setName is the inventory's name of a config: "davit-shop", a DNS label.

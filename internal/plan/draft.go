@@ -17,6 +17,7 @@ import (
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/manifest"
 )
 
 // Options is what the command line says.
@@ -37,9 +38,10 @@ type Options struct {
 	Force        bool
 	StatusCheck  *bool // nil: as the config says
 	Tolerate     bool
-	Home         string // the user's folder; may be empty
-	WorkDir      string // absolute: where davit was started; hooks run there
-	Mode         string // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
+	Home         string           // the user's folder; may be empty
+	WorkDir      string           // absolute: where davit was started; hooks run there
+	Mode         string           // "run", "build", ...: SKAFFOLD_RUN_MODE in builds
+	Rules        []manifest.Rules // of --resource-selector-rules-file
 	Templates    *template.Expander
 	Attest       []build.Attestation // attached to what is pushed
 }

@@ -14,10 +14,12 @@ import (
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/local"
+	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/manifest"
 )
 
 // Draft is one artifact before its inputs are known.
@@ -103,19 +105,25 @@ func (Undecided) state() {}
 
 // Deployment is what reaches the cluster.
 type Deployment struct {
-	Set       string // the inventory's name
-	Namespace string // empty: the context's
-	Sources   []Source
-	Labels    map[string]string
-	Force     bool
+	Set       string   // the inventory's name
+	Namespace string   // empty: the context's
+	Dir       string   // absolute: what relative paths start from
+	Raw       []string // files, folders, globs and addresses
+	Kustomize []string // folders
+	// KustomizeArgs are flags of kustomize build.
+	KustomizeArgs []string
+	Charts        *Charts          // nil: none
+	Rules         []manifest.Rules // where objects hold images and labels; later ones win
+	Labels        map[string]string
+	Force         bool
 
 	Wait     bool
 	Deadline time.Duration // zero: each workload's own
 	Tolerate bool          // failures count at the deadline only
 }
 
-// Source is where manifests come from: patterns below a folder.
-type Source struct {
-	Dir      string
-	Patterns []string
+// Charts are the Helm releases of a config. Their templates are evaluated once the images are known.
+type Charts struct {
+	Config *config.Config
+	Helm   *model.Helm
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/manifest"
 )
 
 func configs(t *testing.T, text string) []*config.Config {
@@ -111,16 +112,12 @@ func TestDraftErrorsPointIntoTheFile(t *testing.T) {
 }
 
 func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
-	cs := configs(t, strings.Replace(shop, "rawYaml: ", "remoteManifests: [{manifest: x}], rawYaml: ", 1)+"test: [{image: base, custom: [{command: ./test.sh}]}]\nresourceSelector: {allow: [{groupKind: A.b}]}\n")
+	cs := configs(t, strings.Replace(shop, "rawYaml: ", "remoteManifests: [{manifest: x}], hooks: {before: [{host: {command: [x]}}]}, rawYaml: ", 1))
 	err := Supported(cs)
-	for _, want := range []string{"remote manifests", "resource selectors", "skaffold.yaml:14:", "skaffold.yaml:17:"} {
+	for _, want := range []string{"remote manifests", "hooks around rendering", "skaffold.yaml:14:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
-	}
-	err = Supported(configs(t, strings.Replace(shop, "k8s/*.yaml", "https://example.com/a.yaml", 1)))
-	if err == nil || !strings.Contains(err.Error(), "manifests from URLs") {
-		t.Errorf("got %v", err)
 	}
 	if err := Supported(configs(t, shop)); err != nil {
 		t.Errorf("got %v", err)
@@ -202,6 +199,37 @@ func TestProjectNameIsTheSameInEveryCheckout(t *testing.T) {
 		if got := ProjectName(c.remote, c.top, c.dir); got != c.want {
 			t.Errorf("%+v: got %s", c, got)
 		}
+	}
+}
+
+func TestWhatIsRendered(t *testing.T) {
+	cs := configs(t, `apiVersion: skaffold/v4beta14
+kind: Config
+metadata: {name: shop, annotations: {davit.dev/image-paths: "Widget.example.com=.spec.image"}}
+manifests:
+  rawYaml: ["{{.VERSION}}/*.yaml", "https://example.com/a.yaml"]
+  kustomize: {paths: ["overlays/{{.VERSION}}"], buildArgs: [--enable-helm]}
+  helm: {releases: [{name: r, chartPath: chart}]}
+resourceSelector: {deny: [{groupKind: CronJob.batch, image: [".*"]}]}
+`)
+	o := options()
+	o.Rules = []manifest.Rules{{Allow: []manifest.Filter{{GroupKind: "A.b"}}}}
+	ds, err := Deployments(cs, "", o)
+	if err != nil || len(ds) != 1 {
+		t.Fatal(ds, err)
+	}
+	d := ds[0]
+	if fmt.Sprint(d.Raw, d.Kustomize, d.KustomizeArgs) != "[7/*.yaml https://example.com/a.yaml] [overlays/7] [--enable-helm]" || d.Charts == nil || d.Dir != cs[0].Dir {
+		t.Errorf("got %+v", d)
+	}
+	var kinds []string
+	for _, r := range d.Rules {
+		for _, f := range slices.Concat(r.Allow, r.Deny) {
+			kinds = append(kinds, f.GroupKind)
+		}
+	}
+	if fmt.Sprint(kinds) != "[Widget.example.com CronJob.batch A.b]" {
+		t.Errorf("rules of %v", kinds)
 	}
 }
 

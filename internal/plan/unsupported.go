@@ -2,14 +2,10 @@ package plan
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
 )
-
-func isURL(path string) bool { return strings.Contains(path, "://") }
 
 // Supported refuses, each with its position, the parts of the configs that davit does not carry out: what would be left out silently would be
 // missing in the cluster.
@@ -28,22 +24,18 @@ func Supported(configs []*config.Config) error {
 			path []any
 		}{
 			{!local, "builds elsewhere than with BuildKit", []any{"build"}},
-			{slices.ContainsFunc(m.Manifests.RawYAML, isURL), "manifests from URLs", []any{"manifests", "rawYaml"}},
 			{len(m.Manifests.RemoteManifests) > 0, "remote manifests", []any{"manifests", "remoteManifests"}},
-			{m.Manifests.Kustomize != nil, "kustomize", []any{"manifests", "kustomize"}},
-			{m.Manifests.Helm != nil, "helm", []any{"manifests", "helm"}},
 			{len(m.Manifests.Kpt) > 0, "kpt", []any{"manifests", "kpt"}},
 			{m.Manifests.Transform != nil, "transform", []any{"manifests", "transform"}},
 			{m.Manifests.Validate != nil, "validate", []any{"manifests", "validate"}},
 			{len(m.Manifests.Hooks.Before)+len(m.Manifests.Hooks.After) > 0, "hooks around rendering", []any{"manifests", "hooks"}},
 			{m.Deploy.Docker != nil, "deployments to a Docker Engine", []any{"deploy", "docker"}},
-			{m.Deploy.Helm != nil && m.Manifests.Helm == nil, "helm", []any{"deploy", "helm"}},
+			{m.Deploy.Helm != nil && len(m.Deploy.Helm.Releases) > 0, "releases of helm", []any{"deploy", "helm"}},
 			{m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
 			{m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},
 			{len(kubectl.RemoteManifests) > 0, "remote manifests", []any{"deploy", "kubectl", "remoteManifests"}},
 			{len(kubectl.Flags.Global)+len(kubectl.Flags.Apply)+len(kubectl.Flags.Delete) > 0, "flags of kubectl", []any{"deploy", "kubectl", "flags"}},
 			{len(kubectl.Hooks.Before)+len(kubectl.Hooks.After) > 0, "hooks around a deployment", []any{"deploy", "kubectl", "hooks"}},
-			{len(m.ResourceSelector.Allow)+len(m.ResourceSelector.Deny) > 0, "resource selectors", []any{"resourceSelector"}},
 		} {
 			if part.used {
 				errs = append(errs, c.Error("davit does not carry out "+part.what+" yet", "remove it or use a profile without it, or use skaffold for this config", part.path...))

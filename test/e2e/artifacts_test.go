@@ -159,6 +159,58 @@ func TestAttestations(t *testing.T) {
 	}
 }
 
+func TestKustomizationsAndCharts(t *testing.T) {
+	p := newProject(t)
+	p.buildBinary()
+	p.write("skaffold.yaml", `apiVersion: skaffold/v4beta14
+kind: Config
+metadata: {name: shop}
+build:
+  artifacts: [{image: web}]
+manifests:
+  kustomize: {paths: [overlay]}
+  helm:
+    releases:
+    - name: shop
+      chartPath: chart
+      setValueTemplates: {image.repository: "{{.IMAGE_REPO_web}}", image.tag: "{{.IMAGE_TAG_web}}"}
+`)
+	deployment := func(name, image string) string {
+		return strings.NewReplacer("NAME", name, "IMAGE", image).Replace(`apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME}
+spec:
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}}
+    spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: "IMAGE"}]}
+`)
+	}
+	p.write("base/kustomization.yaml", "resources: [web.yaml]\n")
+	p.write("base/web.yaml", deployment("kustomized", "web"))
+	p.write("overlay/kustomization.yaml", "resources: [../base]\nnamePrefix: prod-\n")
+	p.write("chart/Chart.yaml", "apiVersion: v2\nname: chart\nversion: 0.1.0\n")
+	p.write("chart/values.yaml", "image: {repository: none, tag: none}\n")
+	p.write("chart/templates/web.yaml", deployment("{{ .Release.Name }}-charted", "{{ .Values.image.repository }}:{{ .Values.image.tag }}"))
+
+	p.davit("run", "-l", "team=x").ok().says("deployment.apps/prod-kustomized created", "as built", "as built")
+	list, err := suite.client.AppsV1().Deployments(p.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) != 2 {
+		t.Fatalf("%d deployments, %v", len(list.Items), err)
+	}
+	for _, d := range list.Items {
+		if image := d.Spec.Template.Spec.Containers[0].Image; !strings.Contains(image, "@sha256:") || d.Spec.Template.Labels["team"] != "x" {
+			t.Errorf("%s runs %s with labels %v", d.Name, image, d.Spec.Template.Labels)
+		}
+	}
+	p.davit("run", "-l", "team=x").ok().says("unchanged", "unchanged").saysNot("configured", "Starting build...")
+	p.davit("plan", "-l", "team=x", "--exit-code").ok()
+	p.davit("delete").ok().says("deployment.apps/").saysNot("kept")
+	if list, err = suite.client.AppsV1().Deployments(p.namespace).List(t.Context(), metav1.ListOptions{}); err != nil || len(list.Items) != 0 {
+		t.Errorf("%d deployments are left, %v", len(list.Items), err)
+	}
+}
+
 func TestBuildHereDeployThere(t *testing.T) {
 	p := newProject(t)
 	p.buildBinary()

@@ -20,13 +20,13 @@ var rooms = map[string][]string{
 	"cmd/davit": {"internal/cli"},
 	"internal/cli": {
 		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/image", "internal/imagetest",
-		"internal/inputs", "internal/kube", "internal/pipeline", "internal/plan", "internal/report", "internal/tag",
+		"internal/inputs", "internal/kube", "internal/manifest", "internal/pipeline", "internal/plan", "internal/render", "internal/report", "internal/tag",
 	},
 	"internal/pipeline": {
 		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/plan", "internal/render", "internal/tag",
 	},
-	"internal/plan":     {"internal/build", "internal/config", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs"},
+	"internal/plan":     {"internal/build", "internal/config", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs", "internal/manifest"},
 	"internal/render":   {"internal/command", "internal/config", "internal/event", "internal/manifest"},
 	"internal/manifest": {"internal/config/diag", "internal/image"},
 	"internal/cache":    {"internal/event", "internal/image", "internal/inputs"},

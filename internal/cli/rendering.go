@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/manifest"
+	"github.com/davit-dev/davit/internal/pipeline"
+	"github.com/davit-dev/davit/internal/render/helm"
+)
+
+// rendering says what making manifests may use of this machine.
+func (s *session) rendering() pipeline.Rendering {
+	return pipeline.Rendering{
+		LookPath: exec.LookPath, Templates: s.options.Templates, Home: s.world.Home, Namespace: s.flags.namespace,
+		Bucket: func(ctx context.Context, address string) (string, error) {
+			fetcher, err := s.flags.fetcher(s.world, s.sink)
+			if err != nil {
+				return "", err
+			}
+			return fetcher.CloudStorage(ctx, model.CloudStorageSource{Source: address})
+		},
+		Helm: helm.Options{
+			CacheDir: s.world.cacheDir("charts"), Keychain: keychain{s.dockerConfig()}, Repositories: helm.RepositoriesFile(s.world.Getenv, s.world.Home),
+		},
+	}
+}
+
+// readRules reads the file of --resource-selector-rules-file.
+func (s *session) readRules(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := os.ReadFile(s.world.path(file))
+	if err != nil {
+		return fmt.Errorf("reading --resource-selector-rules-file: %w", err)
+	}
+	rules, err := manifest.ParseRules(file, text)
+	s.options.Rules = append(s.options.Rules, rules)
+	return err
+}

@@ -1,0 +1,113 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/davit-dev/davit/internal/config/template"
+	"github.com/davit-dev/davit/internal/manifest"
+	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/render"
+	"github.com/davit-dev/davit/internal/render/helm"
+	"github.com/davit-dev/davit/internal/render/kustomize"
+	"github.com/davit-dev/davit/internal/render/release"
+)
+
+// Rendering is what making manifests needs.
+type Rendering struct {
+	LookPath  func(name string) (string, error)                                 // finds commands
+	Bucket    func(ctx context.Context, address string) (dir string, err error) // copies what a gs:// address names
+	Helm      helm.Options                                                      // Dir is each config's own
+	Templates *template.Expander
+	Home      string // what ~ stands for
+	Namespace string // of the command line; empty: the releases' own
+}
+
+// Rendered is a deployment with its objects.
+type Rendered struct {
+	plan.Deployment
+	Objects []manifest.Object
+}
+
+// Render makes the objects of all deployments that do not depend on what is built: all but those of charts. Errors of all come at once.
+func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([]Rendered, error) {
+	rendered := make([]Rendered, len(deployments))
+	var errs []error
+	for i, d := range deployments {
+		rendered[i].Deployment = d
+		objects, err := render.Manifests(ctx, render.Options{Dir: d.Dir, Patterns: d.Raw, Bucket: p.Rendering.Bucket}, p.Sink)
+		rendered[i].Objects, errs = objects, append(errs, err)
+		for _, path := range d.Kustomize {
+			objects, err := kustomize.Build(ctx, kustomize.Options{
+				Dir: d.Dir, Path: path, Args: d.KustomizeArgs, Environ: p.Environ, LookPath: p.Rendering.LookPath, Helm: p.helm(d),
+			}, p.Sink)
+			rendered[i].Objects, errs = append(rendered[i].Objects, objects...), append(errs, err)
+		}
+	}
+	return rendered, errors.Join(errs...)
+}
+
+func (p *Pipeline) helm(d plan.Deployment) helm.Options {
+	o := p.Rendering.Helm
+	o.Dir, o.Environ, o.LookPath, o.Bucket = d.Dir, p.Environ, p.Rendering.LookPath, p.Rendering.Bucket
+	return o
+}
+
+// RenderCharts adds the objects of charts, whose values may speak of the images. rendered itself stays as it is.
+func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images []Image) ([]Rendered, error) {
+	known := make([]template.Image, len(images))
+	for i, image := range images {
+		known[i] = template.Image{Name: image.Name, Reference: image.Ref}
+	}
+	out := make([]Rendered, len(rendered))
+	errs := make([]error, len(rendered))
+	for i, r := range rendered {
+		out[i] = r
+		if r.Charts == nil {
+			continue
+		}
+		var made []manifest.Object
+		if made, errs[i] = p.charts(ctx, r.Deployment, template.Images(known)); errs[i] == nil {
+			out[i].Objects = append(r.Objects[:len(r.Objects):len(r.Objects)], made...)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// charts renders the releases of a deployment side by side; their objects come in the order of the config.
+func (p *Pipeline) charts(ctx context.Context, d plan.Deployment, images map[string]string) ([]manifest.Object, error) {
+	flags := d.Charts.Helm.Flags
+	x := release.Context{Config: d.Charts.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace}
+	releases, err := release.All(x, d.Charts.Helm.Releases, flags.Global, flags.Template, "manifests", "helm")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := helm.Order(releases); err != nil {
+		return nil, err
+	}
+	objects, errs := make([][]manifest.Object, len(releases)), make([]error, len(releases))
+	var group errgroup.Group
+	group.SetLimit(max(2, runtime.NumCPU()))
+	for i, r := range releases {
+		group.Go(func() error {
+			rendered, err := helm.Render(ctx, r, p.helm(d), p.Sink)
+			if err == nil {
+				objects[i], err = rendered.Template()
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("rendering charts: %w", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs, all of them
+	var all []manifest.Object
+	for _, o := range objects {
+		all = append(all, o...)
+	}
+	return all, errors.Join(errs...)
+}
