@@ -101,7 +101,7 @@ func TestArtifactsOnOneAnotherAndTestsOfImages(t *testing.T) {
 	p.replace("web/page", "one", "two")
 	p.davit("run").ok().says("base: Found", "Building [web]").saysNot("Building [base]", "Building [tool]", "deployment.apps/tool configured")
 
-	p.write("base/which", "another base")
+	p.write("base/which", p.namespace+", changed")
 	p.davit("run").ok().says("Building [base]", "Building [").saysNot("unchanged")
 
 	p.replace("skaffold.yaml", "echo web is tested as $IMAGE", "echo broken; exit 7")

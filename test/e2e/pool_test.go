@@ -40,7 +40,7 @@ func TestPool(t *testing.T) {
 		t.Errorf("built on %s, and after an edit on %s", was, is)
 	}
 
-	p.davit("builder", "ls").ok().says("BUILDER", "davit", "stopped", address+" *", "pool", "2/2 ready", "v0.", "linux/amd64")
+	p.davit("builder", "ls").ok().says("BUILDER", "davit", address+" *", "pool", "2/2 ready", "v0.", "linux/amd64")
 	p.davit("builder", "inspect").ok().says("Builder:  "+address, "2/2 ready", image, "davit-builder-0", "Cache:", "linux/amd64", "Clean-up 1", "davit-builder-1")
 	p.davit("builder", "prune", address, "--dry-run").ok().says(address+" davit-builder-0: would free about", "davit-builder-1: would free about")
 	var freed []struct {
