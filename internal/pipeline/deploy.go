@@ -177,8 +177,8 @@ func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
 }
 
 // settle is how long a container without a readiness probe must stay up before its pod counts: a program that ends at once would pass
-// otherwise.
-const settle = 500 * time.Millisecond
+// otherwise. A kubelet looks at its containers once a second, so a program that ended just after a look is told of a second later.
+const settle = 1200 * time.Millisecond
 
 // wait waits for the workloads of all deployments together, each with its own deadline.
 func (p *Pipeline) wait(ctx context.Context, rendered []Rendered, applied [][]kube.Applied) (*kube.Rollout, error) {
