@@ -22,6 +22,9 @@ type answer struct {
 }
 
 var answers = []answer{
+	// Two pushes of one layer into one repository at a time, as of an image and of its cache, are more than some registries bear.
+	{`digest did not match uploaded content|blob unknown to registry|blob upload (unknown|invalid)`,
+		"uploads of one layer got into each other's way", "try again", true, false},
 	{`429 Too Many|HTTP 429|(?i)toomanyrequests`, "asked too often (429)", "try again later", true, false},
 	{`server gave HTTP response to HTTPS client`, "it speaks plain HTTP only",
 		"if that is meant to be, name it: --insecure-registry=HOST (a Docker Engine has to know it too: \"insecure-registries\" in its daemon.json)", false, false},
