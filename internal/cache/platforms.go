@@ -10,31 +10,13 @@ import (
 // Platforms are those that the image of a reference is made for, as its registry says: "linux/amd64", "linux/arm/v7". Attestations, whose platform
 // is "unknown/unknown", are none.
 func (c *Cache) Platforms(ctx context.Context, ref string) ([]string, error) {
-	batch := c.registry.open(ctx, []string{ref}, false)
-	defer batch.close()
-	parsed, err := batch.parse(ref)
+	found, manifest, release, err := c.describe(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	opts, done, err := batch.sessions[parsed.Context().RegistryStr()].options()
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	found, err := remote.Get(parsed, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ref, err)
-	}
-	if !found.MediaType.IsIndex() {
+	defer release()
+	if manifest == nil {
 		return platformOfImage(ref, found)
-	}
-	index, err := found.ImageIndex()
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ref, err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ref, err)
 	}
 	var platforms []string
 	for _, m := range manifest.Manifests {
