@@ -10,6 +10,7 @@ import (
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/pipeline"
+	"github.com/davit-dev/davit/internal/plan"
 )
 
 type deployOptions struct {
@@ -77,17 +78,23 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	return s.deploy(ctx, rendered, nil, images)
+}
+
+// deploy puts the images into the manifests, and those into the cluster. artifacts are what was built here.
+func (s *session) deploy(ctx context.Context, rendered []pipeline.Rendered, artifacts []plan.Artifact, images []pipeline.Image) error {
 	if len(rendered) == 0 {
-		sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
+		s.sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
 		return nil
 	}
-	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
+	rendered, err := s.pipe.RenderCharts(ctx, rendered, images)
+	if err != nil {
 		return err
 	}
 	if err := s.pipe.SetImages(rendered, images); err != nil {
 		return err
 	}
-	if err := s.pipe.PlaceOnNodes(ctx, rendered, nil, images); err != nil {
+	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
 		return err
 	}
 	return s.pipe.Deploy(ctx, rendered, images)

@@ -211,11 +211,11 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 		if b.pushGiven() {
 			o.Push = &b.push
 		}
-		if !slices.Contains([]string{"", "remote", "local", "tag", "none"}, b.digestSource) {
-			return o, usageError{fmt.Errorf("--digest-source %q is not known: use remote, local, tag or none", b.digestSource)}
+		source, err := plan.ParseDigestSource(b.digestSource, false)
+		if err != nil {
+			return o, usageError{err}
 		}
-		o.NoBuild = b.digestSource == "none"
-		var err error
+		o.NoBuild = source == plan.DigestNone
 		if o.Attest, err = b.attestations(); err != nil {
 			return o, err
 		}

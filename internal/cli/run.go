@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/plan"
 )
 
@@ -90,18 +89,5 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 	if err != nil {
 		return err
 	}
-	if len(rendered) == 0 {
-		sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
-		return nil
-	}
-	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
-		return err
-	}
-	if err := s.pipe.SetImages(rendered, images); err != nil {
-		return err
-	}
-	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
-		return err
-	}
-	return s.pipe.Deploy(ctx, rendered, images)
+	return s.deploy(ctx, rendered, artifacts, images)
 }

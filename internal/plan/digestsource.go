@@ -24,5 +24,5 @@ func ParseDigestSource(s string, localCluster bool) (DigestSource, error) {
 		}
 		return DigestRemote, nil
 	}
-	return "", fmt.Errorf("--digest-source %s is not known: it is local, remote, tag or none", s)
+	return "", fmt.Errorf("--digest-source %q is not known: use remote, local, tag or none", s)
 }
