@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 	"internal/imagetest": {
 		"internal/build", "internal/command", "internal/engine", "internal/event", "internal/inputs",
 	},
-	"internal/hook":    {"internal/event"},
+	"internal/hook":    {"internal/command", "internal/event"},
 	"internal/report":  {"internal/event"},
 	"internal/config":  {},
 	"internal/command": {},

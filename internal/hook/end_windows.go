@@ -1,6 +1,0 @@
-package hook
-
-import "os/exec"
-
-// endGracefully leaves the default: Windows can only kill.
-func endGracefully(*exec.Cmd) {}
