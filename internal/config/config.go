@@ -25,6 +25,8 @@ type Config struct {
 	APIVersion string
 	// Required is set for a config that another one requires, from another file.
 	Required bool
+	// Requires are the configs that it requires, in order.
+	Requires []*Config
 	// Remote is set for a config that was fetched from a repository or a bucket.
 	Remote bool
 	// Commit is the git commit of a config that came from a repository.

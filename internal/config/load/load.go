@@ -86,6 +86,7 @@ func Load(ctx context.Context, o Options) ([]*config.Config, error) {
 		shapes:  model.Shapes{},
 		files:   map[string][]*Document{},
 		applied: map[string]string{},
+		loaded:  map[string]*config.Config{},
 		named:   map[string]string{},
 		remotes: map[string]remote{},
 	}
@@ -123,6 +124,8 @@ type loader struct {
 	files map[string][]*Document
 	// applied remembers the profiles each config was visited with.
 	applied map[string]string
+	// loaded are the configs, by the same keys.
+	loaded map[string]*config.Config
 	// named are the files in which config names were seen.
 	named map[string]string
 	// profiles are the names of all profiles seen.
@@ -141,6 +144,7 @@ type request struct {
 	file      string
 	selection []string
 	profiles  []string
+	by        *config.Config // the one that requires it
 	// wanted is set below a config that was asked for by name.
 	wanted bool
 	// dependency is set for files other than the first.
@@ -207,6 +211,12 @@ func (l *loader) document(ctx context.Context, r request, d *Document, index int
 	}
 	key := fmt.Sprintf("%s:%d:%t", r.file, index, wanted)
 	visited, err := l.visited(key, d, c)
+	if !visited {
+		l.loaded[key] = c
+	}
+	if r.by != nil {
+		r.by.Requires = append(r.by.Requires, l.loaded[key])
+	}
 	if visited || err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func (l *loader) required(ctx context.Context, r request, c *config.Config, want
 				}
 			}
 		}
-		next := request{file: r.file, selection: dep.Configs, profiles: profiles, wanted: wanted, dependency: r.dependency}
+		next := request{file: r.file, selection: dep.Configs, profiles: profiles, by: c, wanted: wanted, dependency: r.dependency}
 		if _, same := dep.Source.(model.PathSource); same || dep.Source == nil {
 			next.remote, next.commit = r.remote, r.commit
 		}
