@@ -147,6 +147,9 @@ type (
 	// Note is something worth a line in the plain output.
 	Note struct{ Message string }
 
+	// Info is shown with -v info and -v debug only.
+	Info struct{ Message string }
+
 	// Debug is shown with -v debug only.
 	Debug struct{ Message string }
 )
@@ -175,4 +178,5 @@ func (WorkloadReady) event()   {}
 func (WorkloadProved) event()  {}
 func (Warning) event()         {}
 func (Note) event()            {}
+func (Info) event()            {}
 func (Debug) event()           {}

@@ -1,8 +1,8 @@
 package manifest
 
 import (
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -66,8 +66,12 @@ func Images(objects []Object) []ImageUse { return Known().Images(objects) }
 type Replacement struct {
 	Image string // the artifact's name as in the config
 	Used  int    // places replaced
-	// Similar lists images that end in the same name but are another image, and so were left alone, with where they stand.
+	// Similar lists images that look like the artifact but are another image, or are pinned to another digest, and so were left alone, with
+	// where they stand: "x/app:1 in k8s/web.yaml:12".
 	Similar []string
+	// Elsewhere lists where an artifact that nothing uses is named in fields that are not known to hold images:
+	// "widget.yaml:7 (.spec.engine of Widget.example.com w)".
+	Elsewhere []string
 	// Assumed is the name under which the objects know a bare artifact name, when no object has it exactly:
 	// "gcr.io/my-project/my-web-app" for "my-web-app".
 	Assumed string
@@ -75,15 +79,15 @@ type Replacement struct {
 
 // ReplaceImages writes the built references into the objects. built maps an artifact's name to its full reference
 // (name:tag@digest). A use matches when its name without tag equals the artifact's, or when it is the built
-// reference less its digest, as charts make it; a use pinned by digest is left alone. A bare artifact name that no object has, while all that ends in "/name" is one and the same image, stands for
-// that one: the result says so in Assumed. Results are sorted by artifact name.
+// reference less its digest, as charts make it; a use pinned by digest is left alone. A bare artifact name that no object has, while all that
+// ends in "/name" is one and the same image, stands for that one: the result says so in Assumed. Results are sorted by artifact name.
 func (s *Selector) ReplaceImages(objects []Object, built map[string]string) []Replacement {
 	names := make(map[string]string, len(built)) // of artifacts, by the name that objects have for them
 	for name, ref := range built {
 		if parsed, err := image.Parse(name); err == nil {
 			names[parsed.Name] = name
 		}
-		if parsed, err := image.Parse(ref); err == nil {
+		if parsed, err := image.Parse(ref); err == nil && parsed.Tag != "" {
 			names[parsed.Name+":"+parsed.Tag] = name
 		}
 	}
@@ -96,29 +100,30 @@ func (s *Selector) ReplaceImages(objects []Object, built map[string]string) []Re
 			name, ours = names[u.Ref.Name+":"+u.Ref.Tag]
 		}
 		switch {
-		case !ours:
-			others = append(others, u)
-		case u.Ref.Digest == "":
+		case ours && u.Ref.Digest == "":
 			u.Node.SetString(built[name])
 			used[name]++
-		case built[name] == u.Node.Value: // a template put it there
+		case ours && built[name] == u.Node.Value: // a template put it there
 			used[name]++
+		default:
+			others = append(others, u)
 		}
 	}
 	results := make([]Replacement, 0, len(built))
-	for name, ref := range built {
-		r := Replacement{Image: name}
+	for _, name := range slices.Sorted(maps.Keys(built)) {
+		r := Replacement{Image: name, Used: used[name]}
 		if parsed, err := image.Parse(name); err == nil {
-			if r.Used = used[name]; r.Used == 0 {
-				r.alike(others, parsed.Name, ref)
+			r.alike(others, parsed.Name, built[name])
+			if r.Used == 0 {
+				r.elsewhere(objects, parsed.Name)
 			}
 		}
 		results = append(results, r)
 	}
-	sort.Slice(results, func(i, j int) bool { return results[i].Image < results[j].Image })
 	return results
 }
 
+// alike looks at images that end as the artifact's name does.
 func (r *Replacement) alike(uses []ImageUse, name, ref string) {
 	last := name[strings.LastIndexByte(name, '/')+1:]
 	var alike []ImageUse
@@ -130,7 +135,7 @@ func (r *Replacement) alike(uses []ImageUse, name, ref string) {
 		}
 	}
 	pinned := slices.ContainsFunc(alike, func(u ImageUse) bool { return u.Ref.Digest != "" })
-	if name == last && len(names) == 1 && !pinned {
+	if r.Used == 0 && name == last && len(names) == 1 && !pinned {
 		r.Assumed = alike[0].Ref.Name
 		for _, u := range alike {
 			u.Node.SetString(ref)
@@ -139,6 +144,25 @@ func (r *Replacement) alike(uses []ImageUse, name, ref string) {
 		return
 	}
 	for _, u := range alike {
-		r.Similar = append(r.Similar, u.Node.Value+" in "+u.Object.Origin())
+		r.Similar = append(r.Similar, u.Node.Value+" in "+u.Object.At(u.Node))
 	}
+}
+
+// elsewhere looks for the artifact in all fields of all objects.
+func (r *Replacement) elsewhere(objects []Object, name string) {
+	for _, o := range objects {
+		visit(o.Node, "", func(path, _ string, n *yaml.Node) {
+			if n.Kind != yaml.ScalarNode || !strings.HasPrefix(n.Value, name) || strings.HasPrefix(path, ".metadata") {
+				return
+			}
+			if ref, err := image.Parse(n.Value); err == nil && ref.Name == name && ref.Digest == "" && namesImage(path, n.Value != name) {
+				r.Elsewhere = append(r.Elsewhere, o.At(n)+" ("+path+" of "+groupKind(o)+" "+o.Name()+")")
+			}
+		})
+	}
+}
+
+// namesImage tells images from other fields that have the same text, such as names and labels: they have a tag, or a field that says so.
+func namesImage(path string, tagged bool) bool {
+	return tagged || strings.Contains(strings.ToLower(path), "image")
 }

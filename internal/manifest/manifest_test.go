@@ -47,7 +47,10 @@ func parse(t *testing.T, text string) []Object {
 func TestReplaceImagesKeepsTheRest(t *testing.T) {
 	objects := parse(t, two)
 	results := ReplaceImages(objects, map[string]string{"gcr.io/p/web": "reg/web:1@sha256:aa", "tool": "reg/tool:2", "other": "reg/other:3"})
-	want := []Replacement{{Image: "gcr.io/p/web", Used: 1}, {Image: "other"}, {Image: "tool", Used: 1}}
+	want := []Replacement{
+		{Image: "gcr.io/p/web", Used: 1, Similar: []string{"gcr.io/p/web@sha256:0000000000000000000000000000000000000000000000000000000000000000 in k8s/all.yaml:15"}},
+		{Image: "other"}, {Image: "tool", Used: 1},
+	}
 	if !reflect.DeepEqual(results, want) {
 		t.Errorf("got %+v, want %+v", results, want)
 	}
@@ -81,6 +84,26 @@ func TestBareArtifactName(t *testing.T) {
 	got = ReplaceImages(both, map[string]string{"app": "reg/app:1", "x/app": "reg/xapp:1"})
 	want = []Replacement{{Image: "app"}, {Image: "x/app", Used: 1}}
 	if !reflect.DeepEqual(got, want) || Get(both[0].Node, "spec", "containers").Content[0].Content[1].Value != "reg/xapp:1" {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestArtifactElsewhere has an artifact's name where davit knows of no image, and where the same word means something else.
+func TestArtifactElsewhere(t *testing.T) {
+	objects := parse(t, `apiVersion: example.com/v1
+kind: Widget
+metadata: {name: web, labels: {app: web}}
+spec:
+  name: web
+  engine: {baseImage: web}
+  other: web:v1
+  pinned: web@sha256:0000000000000000000000000000000000000000000000000000000000000000
+`)
+	got := ReplaceImages(objects, map[string]string{"web": "reg/web:1"})
+	want := []Replacement{{Image: "web", Elsewhere: []string{
+		"k8s/all.yaml:6 (.spec.engine.baseImage of Widget.example.com web)", "k8s/all.yaml:7 (.spec.other of Widget.example.com web)",
+	}}}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -140,6 +140,14 @@ func (o Object) Origin() string {
 	return fmt.Sprintf("%s:%d", o.File, o.Node.Line)
 }
 
+// At is "file:line" of a node of the object, or the file alone where the object was made.
+func (o Object) At(n *yaml.Node) string {
+	if o.Node.Line == 0 || n.Line == 0 {
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, n.Line)
+}
+
 func (o Object) field(path ...string) string {
 	n := Get(o.Node, path...)
 	if n == nil || n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {

@@ -34,9 +34,15 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
 		case r.Assumed != "":
 			p.warn("the manifests have no image %s, so %s is taken to be it: name the artifact %s to be sure", r.Image, r.Assumed, r.Assumed)
 		case bases[r.Image] && r.Used == 0: // it is in the image of another artifact
-		case r.Used == 0 && len(r.Similar) > 0:
+		case r.Used > 0 && len(r.Similar) > 0:
+			p.Sink.Emit(event.Info{Message: fmt.Sprintf("images that look like artifact %s and are left as they are: %s", r.Image, strings.Join(r.Similar, ", "))})
+		case r.Used > 0:
+		case len(r.Elsewhere) > 0:
+			p.warn("no manifest uses artifact %s where davit knows of images, but it stands in %s: if that is an image, say so with resourceSelector or the annotation %s",
+				r.Image, strings.Join(r.Elsewhere, ", "), manifest.ImagePathsAnnotation)
+		case len(r.Similar) > 0:
 			p.warn("no manifest uses artifact %s; similar: %s", r.Image, strings.Join(r.Similar, ", "))
-		case r.Used == 0 && len(all) > 0:
+		case len(all) > 0:
 			p.warn("no manifest uses artifact %s: the %d objects of this config name other images", r.Image, len(all))
 		}
 	}

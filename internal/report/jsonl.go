@@ -71,8 +71,15 @@ type recordContainer struct {
 
 // Emit writes an event's line.
 func (l *jsonLines) Emit(e event.Event) {
-	if _, quiet := e.(event.Debug); quiet && l.level < LevelDebug {
-		return
+	switch e.(type) {
+	case event.Info:
+		if l.level < LevelInfo {
+			return
+		}
+	case event.Debug:
+		if l.level < LevelDebug {
+			return
+		}
 	}
 	if t, ok := e.(event.StepTransfer); ok && !t.Done {
 		return // many a second
@@ -158,6 +165,8 @@ func recordOf(e event.Event) record {
 		return record{Event: "warning", Message: e.Message}
 	case event.Note:
 		return record{Event: "note", Message: e.Message}
+	case event.Info:
+		return record{Event: "info", Message: e.Message}
 	case event.Debug:
 		return record{Event: "debug", Message: e.Message}
 	}

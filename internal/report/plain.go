@@ -69,6 +69,10 @@ func (p *plain) Emit(e event.Event) {
 		p.warn(p.yellow("warning:"), e.Message)
 	case event.Note:
 		p.line("%s", e.Message)
+	case event.Info:
+		if p.o.Level >= LevelInfo {
+			p.warn("info:", e.Message)
+		}
 	case event.Debug:
 		if p.o.Level >= LevelDebug {
 			p.warn("debug:", e.Message)

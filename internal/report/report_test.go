@@ -35,7 +35,7 @@ func run() []event.Event {
 		event.WorkloadReady{Resource: "deployment.apps/web", Namespace: "shop", Took: time.Second}, event.StageDone{Stage: event.StageWait, Took: time.Second},
 		event.WorkloadProved{Resource: "deployment.apps/web", Namespace: "shop", Took: 4 * time.Second,
 			Containers: []event.ProvedContainer{{Name: "web", Image: "web", Digest: "sha256:bb", Pods: 2}}},
-		event.Warning{Message: "careful"}, event.Note{Message: "by the way"}, event.Debug{Message: "details"},
+		event.Warning{Message: "careful"}, event.Note{Message: "by the way"}, event.Info{Message: "more"}, event.Debug{Message: "details"},
 	}
 }
 
@@ -79,9 +79,9 @@ func TestEventsAsJSON(t *testing.T) {
 	}
 	out.Reset()
 	r = New(Options{Out: &out, JSON: true, Now: fixed, Level: LevelDebug})
-	emit(r, event.Debug{Message: "details"})
+	emit(r, event.Info{Message: "more"}, event.Debug{Message: "details"})
 	r.Close(errors.Join(errors.New("one"), errors.New("two")))
-	if got := out.String(); !strings.Contains(got, `"debug","message":"details"`) || !strings.Contains(got, `"ok":false,"errors":["one","two"]`) {
+	if got := out.String(); !strings.Contains(got, `"info","message":"more"`) || !strings.Contains(got, `"debug","message":"details"`) || !strings.Contains(got, `"ok":false,"errors":["one","two"]`) {
 		t.Errorf("got\n%s", got)
 	}
 }

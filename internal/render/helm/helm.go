@@ -81,9 +81,9 @@ type Rendered struct {
 	includeCRDs, noHooks, skipTests bool
 }
 
-// Render renders one release. Warnings go to sink, and the equivalent helm command as [event.Debug].
+// Render renders one release. Warnings go to sink, and the equivalent helm command as [event.Info].
 func Render(ctx context.Context, r Release, o Options, sink event.Sink) (*Rendered, error) {
-	sink.Emit(event.Debug{Message: "rendering, as by: " + Command(r)})
+	sink.Emit(event.Info{Message: "rendering, as by: " + Command(r)})
 	out, err := render(ctx, r, o, sink)
 	if err != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("release %s: %w", r.Name, err)
