@@ -80,7 +80,7 @@ func (o *builderOptions) current(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if where.Kind == buildkit.Engine {
+	if where.Kind == buildkit.Engine || where.Kind == buildkit.OldEngine {
 		return engineName, nil
 	}
 	return carriedName, nil
@@ -141,6 +141,10 @@ func (o *builderOptions) enginePlace(facts buildkit.Facts) *builderPlace {
 	p := &builderPlace{Name: engineName, Kind: "docker-engine", State: stateRunning, About: facts.Docker.Host, Members: []builderMember{}}
 	if facts.DockerError != nil {
 		p.State, p.Error = stateUnreachable, facts.DockerError.Error()
+		return p
+	}
+	if facts.NoBuildKit {
+		p.State = "no BuildKit"
 		return p
 	}
 	p.Members = []builderMember{{builder: o.buildKit(buildkit.Where{Kind: buildkit.Engine, Docker: facts.Docker})}}

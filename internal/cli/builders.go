@@ -28,6 +28,8 @@ import (
 type place struct {
 	builder build.Builder
 	name    string
+	// old is set for a Docker Engine without BuildKit: builder is nil, and its own builder builds.
+	old bool
 }
 
 // builders gives each artifact what builds it. A place is looked for when the first artifact needs it.
@@ -61,15 +63,30 @@ func (b *builders) plain(ctx context.Context, a plan.Artifact) (build.Builder, s
 	switch a.Way {
 	case local.BuildKit:
 		p, err := b.at(ctx, a.Builder)
+		if err == nil && p.old {
+			return b.withoutBuildKit(a, docker), p.name, nil
+		}
 		return p.builder, p.name, err
 	case local.Classic:
 		return classic.New(classic.Options{Docker: docker, DockerConfig: b.s.dockerConfig()}), a.Way.String(), err
 	default:
-		return dockercli.New(dockercli.Options{
-			Docker: docker, DockerConfig: b.s.dockerConfig(), Environ: slices.Concat(b.s.world.Environ, b.s.dockerEnviron),
-			LookPath: exec.LookPath, UseBuildkit: a.UseBuildkit, Why: a.WhyWay,
-		}), a.Way.String(), err
+		return b.dockerCommand(docker, a.UseBuildkit, a.WhyWay), a.Way.String(), err
 	}
+}
+
+// withoutBuildKit builds in an Engine that has none: by its own builder or, as that knows few flags of `docker build`, by the docker command.
+func (b *builders) withoutBuildKit(a plan.Artifact, docker engine.Endpoint) build.Builder {
+	if spec, ok := a.Spec.(build.Docker); ok && len(spec.CLIFlags) > 0 {
+		return b.dockerCommand(docker, new(false), "the Docker Engine has no BuildKit and there are docker.cliFlags")
+	}
+	return classic.New(classic.Options{Docker: docker, DockerConfig: b.s.dockerConfig(), NoBuildKit: true})
+}
+
+func (b *builders) dockerCommand(docker engine.Endpoint, useBuildkit *bool, why string) build.Builder {
+	return dockercli.New(dockercli.Options{
+		Docker: docker, DockerConfig: b.s.dockerConfig(), Environ: slices.Concat(b.s.world.Environ, b.s.dockerEnviron),
+		LookPath: exec.LookPath, UseBuildkit: useBuildkit, Why: why,
+	})
 }
 
 // at gives the BuildKit at an address, looking for it once.
@@ -92,10 +109,16 @@ func (b *builders) at(ctx context.Context, address string) (place, error) {
 // buildkit decides where on this machine, or at which buildkitd, to build.
 func (b *builders) buildkit(ctx context.Context, address string) (place, error) {
 	s := b.s
-	own := carriedOptions(s.world)
-	facts, err := buildkit.Look(ctx, buildkit.Machine{
-		Getenv: s.getenv, Home: s.world.Home, GOOS: runtime.GOOS, BuildkitHost: address, Carried: own,
-	})
+	machine := buildkit.Machine{Getenv: s.getenv, Home: s.world.Home, GOOS: runtime.GOOS, Carried: carriedOptions(s.world)}
+	switch address {
+	case engineName:
+		machine.Wanted = buildkit.Engine
+	case carriedName:
+		machine.Wanted = buildkit.Carried
+	default:
+		machine.BuildkitHost = address
+	}
+	facts, err := buildkit.Look(ctx, machine)
 	if err != nil {
 		return place{}, err
 	}
@@ -106,7 +129,10 @@ func (b *builders) buildkit(ctx context.Context, address string) (place, error) 
 	if where.Note != "" {
 		s.sink.Emit(event.Warning{Message: where.Note})
 	}
-	return place{buildkit.New(where, b.options()), where.String()}, nil
+	if where.Kind == buildkit.OldEngine {
+		return place{name: where.String(), old: true}, nil
+	}
+	return place{builder: buildkit.New(where, b.options()), name: where.String()}, nil
 }
 
 // pool opens the pool of BuildKits at an address.
@@ -127,7 +153,7 @@ func (b *builders) pool(ctx context.Context, address string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return place{opened, opened.String()}, nil
+	return place{builder: opened, name: opened.String()}, nil
 }
 
 func (b *builders) options() buildkit.Options {

@@ -138,7 +138,7 @@ func (b *buildFlags) addTo(f *pflag.FlagSet, checkNodes bool) {
 	f.BoolVar(&b.cache, "cache-artifacts", true, "reuse images that were built of the same inputs")
 	addCacheFile(f, &b.cacheFile)
 	f.BoolVar(&b.push, "push", true, "push images to the registry")
-	f.StringVar(&b.builder, "builder", "", "where to build: the address of a buildkitd, or kubernetes://NAMESPACE?replicas=N for BuildKits in the cluster (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
+	f.StringVar(&b.builder, "builder", "", "where to build: docker, davit, the address of a buildkitd, or kubernetes://NAMESPACE?replicas=N for BuildKits in the cluster (default $BUILDKIT_HOST, else the Docker Engine, else the BuildKit in davit)")
 	f.StringVar(&b.builder, "buildkit-host", "", "another name of --builder")
 	f.Lookup("buildkit-host").Hidden = true
 	f.BoolVar(&b.checkNodes, "check-cluster-node-platforms", checkNodes, "build for the platforms of the cluster's nodes")

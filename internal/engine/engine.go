@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config/types"
@@ -18,8 +19,19 @@ import (
 	docker "github.com/moby/moby/client"
 )
 
-// PingOptions let a client speak the version of the API that the Engine knows.
-var PingOptions = docker.PingOptions{NegotiateAPIVersion: true}
+// answers bounds how long an Engine may take to say that it is there.
+const answers = 5 * time.Second
+
+// Ping asks whether the Engine is there, and lets the client speak the version of the API that it knows.
+func Ping(ctx context.Context, c *docker.Client) (docker.PingResult, error) {
+	ask, cancel := context.WithTimeoutCause(ctx, answers, fmt.Errorf("no answer within %s", answers))
+	defer cancel()
+	answer, err := c.Ping(ask, docker.PingOptions{NegotiateAPIVersion: true})
+	if err != nil && ask.Err() != nil {
+		err = context.Cause(ask)
+	}
+	return answer, err
+}
 
 // Open makes a client of the Engine; nothing is sent yet.
 func Open(e Endpoint) (*docker.Client, error) {

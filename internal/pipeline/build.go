@@ -302,7 +302,7 @@ func (p *Pipeline) request(a plan.Artifact, key inputs.Key, refs map[string]stri
 		maps.Copy(spec.BuildArgs, a.Required(refs))
 		spec.CacheFrom = slices.Clone(spec.CacheFrom)
 		for i, from := range spec.CacheFrom {
-			if from == a.Image {
+			if from == a.Image && !a.KeepCacheFrom {
 				spec.CacheFrom[i] = a.Ref.String() // the artifact itself, where it is pushed
 			}
 		}

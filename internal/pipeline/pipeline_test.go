@@ -310,6 +310,13 @@ func TestBuildArgumentsMaySpeakOfTheTag(t *testing.T) {
 			t.Errorf("%s is built with %v from %v", tag, got.BuildArgs, got.CacheFrom)
 		}
 	}
+	d.Tag, d.KeepCacheFrom = "v9", true
+	if _, _, err := w.run(d); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.builder.built[len(w.builder.built)-1].Spec.(build.Docker).CacheFrom; !slices.Equal(got, []string{"web", "other"}) {
+		t.Errorf("cacheFrom as written became %v", got)
+	}
 }
 
 func TestInterruptedBuildSaysSo(t *testing.T) {

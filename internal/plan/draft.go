@@ -127,7 +127,7 @@ const BuilderAnnotation = "davit.dev/builder"
 
 // docker fills in what a Dockerfile is built of, and how. Flags of `docker build` that BuildKit's client knows are taken over into the specification.
 func (d *Draft) docker(c *config.Config, i int, m *model.Docker, environment *model.LocalBuild, o Options) error {
-	d.UseBuildkit = environment.UseBuildkit
+	d.UseBuildkit, d.KeepCacheFrom = environment.UseBuildkit, o.Getenv("SKAFFOLD_DISABLE_DOCKER_CACHE_ADJUSTMENT") != ""
 	specify := func(ref image.Reference) (build.Docker, buildkit.Flags, error) {
 		spec, err := dockerSpec(c, i, d.Context, m, o, tagVars(ref))
 		if err != nil {

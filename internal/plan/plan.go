@@ -35,9 +35,11 @@ type Draft struct {
 	Spec    build.Spec
 	// Tagged makes the specification once the image has its tag; nil when nothing in it speaks of that.
 	Tagged func(image.Reference) (build.Docker, error)
-	Reads  inputs.Custom // what a custom build says that it reads
-	Way    local.Way     // how a Dockerfile is built
-	WhyWay string        // why not with BuildKit
+	// KeepCacheFrom leaves the artifact's own name in cacheFrom as it is, where it would become the image that is built.
+	KeepCacheFrom bool
+	Reads         inputs.Custom // what a custom build says that it reads
+	Way           local.Way     // how a Dockerfile is built
+	WhyWay        string        // why not with BuildKit
 	// UseBuildkit is build.local.useBuildkit, for the docker command.
 	UseBuildkit *bool
 	Import      bool   // an image that has its reference already is taken for it

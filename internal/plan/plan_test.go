@@ -98,6 +98,12 @@ func TestWhatTheTagIsIsToldLater(t *testing.T) {
 	if err != nil || spec.BuildArgs["AS"] != "gcr.io/p web v7" || spec.Labels["v"] != "7" || spec.Secrets[0].Source != "/home/me/secret" {
 		t.Errorf("got %+v, %v", spec, err)
 	}
+	o.Getenv = func(name string) string {
+		return map[string]string{"SKAFFOLD_DISABLE_DOCKER_CACHE_ADJUSTMENT": "1"}[name]
+	}
+	if kept, err := Drafts(cs, o); err != nil || drafts[0].KeepCacheFrom || !kept[0].KeepCacheFrom {
+		t.Errorf("SKAFFOLD_DISABLE_DOCKER_CACHE_ADJUSTMENT changes nothing (%v)", err)
+	}
 	if drafts[1].Tagged != nil {
 		t.Error("base does not speak of its tag")
 	}

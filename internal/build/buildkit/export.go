@@ -138,7 +138,7 @@ func (j *job) load(ctx context.Context, conn *connection, opt client.SolveOpt) (
 		return build.Result{}, err
 	}
 	defer docker.Close()
-	if _, err := docker.Ping(ctx, engine.PingOptions); err != nil {
+	if _, err := engine.Ping(ctx, docker); err != nil {
 		return build.Result{}, fmt.Errorf("the image is not to be pushed, and there is no Docker Engine to load it into: %w; push it to a registry (--push, --default-repo) or start a Docker Engine", err)
 	}
 	_, err = j.archive(ctx, conn, opt, func() (io.WriteCloser, error) { return loading(ctx, docker), nil })

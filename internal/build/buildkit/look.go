@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/davit-dev/davit/internal/build/carried"
 	"github.com/davit-dev/davit/internal/engine"
@@ -18,18 +17,17 @@ type Machine struct {
 	Getenv func(string) string
 	Home   string // the user's home folder
 	GOOS   string // runtime.GOOS
+	// Wanted is Engine or Carried when the user named that one; then no other place is asked.
+	Wanted Kind
 	// BuildkitHost is an address given by a flag; it goes before BUILDKIT_HOST.
 	BuildkitHost string
 	Carried      carried.Options
 }
 
-// engineAnswers bounds how long a Docker Engine may take to answer.
-const engineAnswers = 5 * time.Second
-
 // Look finds out where images could be built. It asks a Docker Engine only when no buildkitd was named.
 func Look(ctx context.Context, m Machine) (Facts, error) {
-	f := Facts{BuildkitHost: m.BuildkitHost, TLSDir: m.Getenv("DAVIT_BUILDKIT_TLS_DIR")}
-	if f.BuildkitHost == "" {
+	f := Facts{Wanted: m.Wanted, BuildkitHost: m.BuildkitHost, TLSDir: m.Getenv("DAVIT_BUILDKIT_TLS_DIR")}
+	if f.BuildkitHost == "" && m.Wanted == 0 {
 		f.BuildkitHost = m.Getenv("BUILDKIT_HOST")
 	}
 	var err error
@@ -39,11 +37,15 @@ func Look(ctx context.Context, m Machine) (Facts, error) {
 	if f.BuildkitHost != "" {
 		return f, nil
 	}
-	f.DockerError = askEngine(ctx, f.Docker)
+	if m.Wanted != Carried {
+		f.NoBuildKit, f.DockerError = askEngine(ctx, f.Docker)
+	}
 	if ctx.Err() != nil {
 		return f, context.Cause(ctx)
 	}
-	f.CarriedError = carried.Possible(m.Carried)
+	if m.Wanted != Engine {
+		f.CarriedError = carried.Possible(m.Carried)
+	}
 	return f, nil
 }
 
@@ -52,23 +54,22 @@ func DockerConfigDir(getenv func(string) string, home string) string {
 	return engine.ConfigDir(getenv, home)
 }
 
-// askEngine says why the Engine cannot build, or nil.
-func askEngine(ctx context.Context, e Endpoint) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, engineAnswers, fmt.Errorf("no answer within %s", engineAnswers))
-	defer cancel()
+// askEngine says why the Engine cannot build, or nil, and whether it can without BuildKit only: those that have one say in each answer to a ping
+// which builder they prefer.
+func askEngine(ctx context.Context, e Endpoint) (noBuildKit bool, err error) {
 	client, err := engine.Open(e)
 	if err != nil {
-		return err
+		return false, err
 	}
-	ping, err := client.Ping(ctx, engine.PingOptions)
+	ping, err := engine.Ping(ctx, client)
 	closeErr := client.Close()
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("the Docker Engine at %s does not let this user in: %w", e.Host, err)
+		return false, fmt.Errorf("the Docker Engine at %s does not let this user in: %w", e.Host, err)
 	case err != nil:
-		return fmt.Errorf("no Docker Engine answers at %s: %w", e.Host, err)
+		return false, fmt.Errorf("no Docker Engine answers at %s: %w", e.Host, err)
 	case ping.OSType == "windows":
-		return fmt.Errorf("the Docker Engine at %s builds Windows images only", e.Host)
+		return false, fmt.Errorf("the Docker Engine at %s builds Windows images only", e.Host)
 	}
-	return closeErr
+	return ping.BuilderVersion == "", closeErr
 }

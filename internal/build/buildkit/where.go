@@ -15,10 +15,11 @@ type Kind int
 
 // The kinds, in the order in which they are preferred.
 const (
-	Daemon  Kind = iota + 1 // a buildkitd that the user named by its address
-	Engine                  // the BuildKit inside a Docker Engine
-	Carried                 // the BuildKit inside davit
-	Replica                 // one of a pool's; only package pool chooses it
+	Daemon    Kind = iota + 1 // a buildkitd that the user named by its address
+	Engine                    // the BuildKit inside a Docker Engine
+	Carried                   // the BuildKit inside davit
+	Replica                   // one of a pool's; only package pool chooses it
+	OldEngine                 // a Docker Engine without BuildKit, whose own builder builds; no Builder of this package does
 )
 
 // Where says which BuildKit builds.
@@ -39,7 +40,7 @@ func (w Where) String() string {
 	switch w.Kind {
 	case Daemon, Replica:
 		return "buildkitd at " + w.Address
-	case Engine:
+	case Engine, OldEngine:
 		return "Docker Engine at " + w.Docker.Host
 	default:
 		return "BuildKit carried by davit"
@@ -48,10 +49,12 @@ func (w Where) String() string {
 
 // Facts is what is known about where images could be built. Look finds it out.
 type Facts struct {
+	Wanted       Kind   // Engine or Carried, when the user named that one; 0 for any
 	BuildkitHost string // the address that the user named; empty for none
 	TLSDir       string
 	Docker       Endpoint
 	DockerError  error // why the Docker Engine cannot build, nil when it can
+	NoBuildKit   bool  // the Docker Engine answers, and has no BuildKit
 	CarriedError error // why the carried BuildKit cannot, nil when it can
 }
 
@@ -62,12 +65,21 @@ var schemes = []string{"unix", "tcp", "ssh", "kube-pod", "docker-container"}
 // the BuildKit that davit carries.
 func Choose(f Facts) (Where, error) {
 	switch {
+	case f.Wanted == Engine && f.DockerError != nil:
+		return Where{}, fmt.Errorf("%w; start it, or build elsewhere (--builder)", f.DockerError)
+	case f.Wanted == Carried && f.CarriedError != nil:
+		return Where{}, f.CarriedError
+	case f.Wanted == Carried:
+		return Where{Kind: Carried, Docker: f.Docker}, nil
 	case f.BuildkitHost != "":
 		u, err := url.Parse(f.BuildkitHost)
 		if err != nil || !slices.Contains(schemes, u.Scheme) {
 			return Where{}, fmt.Errorf("the BuildKit address %q is none of %s://", f.BuildkitHost, strings.Join(schemes, "://, "))
 		}
 		return Where{Kind: Daemon, Address: f.BuildkitHost, TLSDir: f.TLSDir, Docker: f.Docker}, nil
+	case f.DockerError == nil && f.NoBuildKit:
+		return Where{Kind: OldEngine, Docker: f.Docker, Note: fmt.Sprintf(
+			"the Docker Engine at %s has no BuildKit: its own builder builds, which is slower and knows less", f.Docker.Host)}, nil
 	case f.DockerError == nil:
 		return Where{Kind: Engine, Docker: f.Docker}, nil
 	case f.Docker.Explicit:

@@ -21,6 +21,8 @@ import (
 type Options struct {
 	Docker       engine.Endpoint
 	DockerConfig string // folder of the docker command's configuration
+	// NoBuildKit is set when this builder builds because the Engine has no BuildKit, not because the configuration says so.
+	NoBuildKit bool
 }
 
 // Builder builds in one Docker Engine.
@@ -67,7 +69,7 @@ func (j *job) run(ctx context.Context) (build.Result, error) {
 	}
 	defer client.Close()
 	j.client = client
-	ping, err := client.Ping(ctx, engine.PingOptions)
+	ping, err := engine.Ping(ctx, client)
 	if err != nil {
 		return build.Result{}, fmt.Errorf("no Docker Engine answers at %s: %w; start it, or let BuildKit build: take useBuildkit and squash out of skaffold.yaml and unset DOCKER_BUILDKIT", j.o.Docker.Host, err)
 	}
@@ -85,6 +87,9 @@ func (j *job) run(ctx context.Context) (build.Result, error) {
 // possible says what this builder cannot do.
 func (j *job) possible() error {
 	needs := func(what, next string) error {
+		if j.o.NoBuildKit {
+			return fmt.Errorf("%s needs BuildKit, which the Docker Engine at %s does not have: use a newer one, or build elsewhere (--builder davit, or the address of a buildkitd)", what, j.o.Docker.Host)
+		}
 		return fmt.Errorf("%s needs BuildKit, and the configuration or DOCKER_BUILDKIT says not to use it: %s", what, next)
 	}
 	switch {

@@ -104,7 +104,7 @@ func (b *Builder) inEngine(ctx context.Context, r build.Request, sink event.Sink
 		return build.Result{}, err
 	}
 	defer client.Close()
-	if _, err := client.Ping(ctx, engine.PingOptions); err != nil {
+	if _, err := engine.Ping(ctx, client); err != nil {
 		return build.Result{}, fmt.Errorf("the image is not to be pushed, so it is looked for in the Docker Engine at %s: %w; start it, or push the image (--push, --default-repo)",
 			b.o.Docker.Host, err)
 	}

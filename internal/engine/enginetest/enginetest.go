@@ -69,7 +69,7 @@ func Start(t testing.TB, args ...string) engine.Endpoint {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for {
-		if _, err := client.Ping(ctx, engine.PingOptions); err == nil {
+		if _, err := engine.Ping(ctx, client); err == nil {
 			return e
 		}
 		select {

@@ -53,7 +53,7 @@ func TestMinikubeDocker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := enginetest.Open(t, found).Ping(t.Context(), engine.PingOptions); err != nil {
+	if _, err := engine.Ping(t.Context(), enginetest.Open(t, found)); err != nil {
 		t.Errorf("the Engine at %+v: %v", found, err)
 	}
 
