@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,8 +23,24 @@ type ApplyOptions struct {
 	NoForceConflicts bool // a field that another manager owns is an error, instead of taken over
 	Force            bool // replace (delete, create) objects whose change the server refuses as immutable
 	Prune            bool // delete the members of the set that are not among the objects any more
-	NoValidation     bool // let fields pass that the server does not know
+	// Validation says what becomes of fields that the server does not know, as its API names it: "Strict" (also ""), "Warn" or "Ignore".
+	Validation string
+	Manager    string        // owns the fields in place of [FieldManager]
+	Deletion   DeleteOptions // of what is pruned or replaced
+	Keep       []Orphan      // members that are not pruned, and that are no orphans either
+	Siblings   []Sibling     // the other sets that the same run deploys
+	// By writes the objects, in their order, in place of server-side apply. What it did is read from the cluster afterwards.
+	By func(ctx context.Context, objects []Object) error
 }
+
+// Sibling is a set that the same run deploys, with its objects: what moves from one set to the other is neither pruned by the one nor left alone by
+// the other.
+type Sibling struct {
+	Set     Set
+	Objects []Object
+}
+
+func (o ApplyOptions) manager() string { return cmp.Or(o.Manager, FieldManager) }
 
 // Verbs of [Applied] and of [event.ObjectApplied].
 const (
@@ -48,6 +65,9 @@ type Applied struct {
 type ApplyResult struct {
 	Objects []Applied // in the order of the objects given, without those that failed
 	Orphans []Orphan  // members of the set that no object given stands for any more, and that were not pruned
+	Pruned  []Orphan  // those that were
+
+	parent *unstructured.Unstructured
 }
 
 // Orphan is an object that a former run applied and that the configuration no longer holds.
@@ -92,6 +112,11 @@ type item struct {
 	live     *unstructured.Unstructured // before, then after
 }
 
+// unchanged says whether applying an object would surely change nothing.
+func (a *applier) unchanged(it *item) bool {
+	return it.live != nil && a.options.By == nil && unchanged(it.Unstructured, it.live, it.resource.Status, a.options.manager())
+}
+
 func (it *item) place() place {
 	return place{it.resource.GVR().String(), it.GetNamespace()}
 }
@@ -106,10 +131,16 @@ type applier struct {
 	items   []*item
 	live    *live
 	orphans []*unstructured.Unstructured
+	kept    []*unstructured.Unstructured // members of which it was said that they stay
+	pruned  []*unstructured.Unstructured
+	parent  *unstructured.Unstructured // of the inventory, as it is now
 }
 
 func (a *applier) run(ctx context.Context, objects []Object) error {
 	if err := a.look(ctx, objects); err != nil {
+		return err
+	}
+	if err := a.allowed(ctx); err != nil {
 		return err
 	}
 	return a.send(ctx)
@@ -123,7 +154,10 @@ func (a *applier) look(ctx context.Context, objects []Object) (err error) {
 	if a.live, err = a.client.readLive(ctx, a.set, a.items); err != nil {
 		return err
 	}
-	a.findOrphans()
+	a.parent = a.live.parent
+	if err := a.findOrphans(ctx); err != nil {
+		return err
+	}
 	return a.join(ctx)
 }
 
@@ -175,62 +209,21 @@ func (it *item) resolve(ctx context.Context, c *Client, defined []Resource) (err
 	return nil
 }
 
-func (a *applier) findOrphans() {
-	wanted := map[string]bool{}
-	for _, it := range a.items {
-		wanted[it.ref.key()] = true
-	}
-	for _, m := range a.live.members {
-		if !wanted[refOf(m).key()] && m.GetDeletionTimestamp() == nil {
-			a.orphans = append(a.orphans, m)
-		}
-	}
-	slices.SortFunc(a.orphans, func(a, b *unstructured.Unstructured) int { return strings.Compare(refOf(a).key(), refOf(b).key()) })
-}
-
-// join puts the set's label on the objects, but for those that belong to another living set.
-func (a *applier) join(ctx context.Context) error {
-	for _, it := range a.items {
-		it.live = a.live.get(it.ref)
-		if a.set.isZero() {
-			continue
-		}
-		id := a.set.ID()
-		if it.live != nil {
-			other := it.live.GetLabels()[labelPartOf]
-			if other != "" && other != id && a.client.setExists(ctx, other, a.namespacesOf(it)) {
-				a.sink.Emit(event.Warning{Message: fmt.Sprintf("%s belongs to another set of objects (%s): it is applied, but stays in "+
-					"that set; delete that set's parent object to let this one have it", it.ref, other)})
-				id = other
-			}
-		}
-		if err := unstructured.SetNestedField(it.Object.Object, id, "metadata", "labels", labelPartOf); err != nil {
-			return it.fail("reading", err, "metadata.labels must be a map of strings")
-		}
-	}
-	return nil
-}
-
-func (a *applier) namespacesOf(it *item) []string {
-	if ns := it.GetNamespace(); ns != "" && ns != a.set.Namespace {
-		return []string{ns, a.set.Namespace}
-	}
-	return []string{a.set.Namespace}
-}
-
 // send writes what must be written, level by level, between the two writings of the inventory: before, it names
 // all that may be there; after, what is.
 func (a *applier) send(ctx context.Context) (err error) {
 	todo := inLevels(a.items, kindOf)
-	if len(todo) > 0 && level(kindOf(todo[0][0])) == levelNamespace { // the parent may live in one of them
+	if a.options.By != nil {
+		todo = [][]*item{slices.Concat(todo...)}
+	} else if len(todo) > 0 && level(kindOf(todo[0][0])) == levelNamespace { // the parent may live in one of them
 		if err := a.sendLevel(ctx, todo[0]); err != nil {
 			return err
 		}
 		todo = todo[1:]
 	}
-	members := a.set.scopeFor(refsOf(a.items))
-	before := members.with(scopeOf(a.live.parent))
-	if a.live.parent, err = a.client.writeParent(ctx, a.set, a.live.parent, before); err != nil {
+	members := a.set.scopeFor(append(refsOf(a.items), refsOfLive(a.kept)...))
+	before := members.with(scopeOf(a.parent))
+	if a.parent, err = a.client.writeParent(ctx, a.set, a.parent, before); err != nil {
 		return err
 	}
 	for _, items := range todo {
@@ -242,9 +235,8 @@ func (a *applier) send(ctx context.Context) (err error) {
 		if err := a.prune(ctx); err != nil {
 			return err
 		}
-		a.orphans = nil
 	}
-	_, err = a.client.writeParent(ctx, a.set, a.live.parent, members.with(a.set.scopeFor(refsOfLive(a.orphans))))
+	a.parent, err = a.client.writeParent(ctx, a.set, a.parent, members.with(a.set.scopeFor(refsOfLive(a.orphans))))
 	return err
 }
 
@@ -266,16 +258,20 @@ func refsOfLive(objects []*unstructured.Unstructured) []ref {
 
 // sendLevel applies the objects of a level side by side, and says what happened in the order in which they were written.
 func (a *applier) sendLevel(ctx context.Context, items []*item) error {
-	err := forAll(items, func(it *item) error { return a.one(ctx, it) })
+	send := func() error { return forAll(items, func(it *item) error { return a.one(ctx, it) }) }
+	if a.options.By != nil {
+		send = func() error { return a.sendBy(ctx, items) }
+	}
+	err := send()
 	for _, it := range items {
 		if it.verb != "" {
 			a.sink.Emit(event.ObjectApplied{Resource: it.ref.String(), Namespace: it.GetNamespace(), Verb: it.verb})
 		}
 	}
-	if err != nil {
+	if err != nil || len(items) == 0 {
 		return err
 	}
-	if level(kindOf(items[0])) == levelCRD {
+	if level(kindOf(items[0])) == levelCRD && a.options.By == nil {
 		return forAll(items, func(it *item) error { return a.client.established(ctx, it) })
 	}
 	return nil
@@ -284,7 +280,7 @@ func (a *applier) sendLevel(ctx context.Context, items []*item) error {
 // one brings one object into the cluster.
 func (a *applier) one(ctx context.Context, it *item) error {
 	if it.live != nil && it.live.GetDeletionTimestamp() != nil {
-		if err := a.client.awaitGone(ctx, victim{ref: it.ref, resource: it.resource, origin: it.Origin, uid: it.live.GetUID()}, DeleteOptions{}); err != nil {
+		if err := a.client.awaitGone(ctx, victim{ref: it.ref, resource: it.resource, origin: it.Origin, uid: it.live.GetUID()}, a.options.Deletion, a.sink); err != nil {
 			return err
 		}
 		it.live = nil
@@ -294,7 +290,7 @@ func (a *applier) one(ctx context.Context, it *item) error {
 		return a.create(ctx, it)
 	case it.live == nil:
 		return a.patch(ctx, it, VerbCreated)
-	case unchanged(it.Unstructured, it.live, it.resource.Status):
+	case a.unchanged(it):
 		it.verb = VerbUnchanged
 		return nil
 	}
@@ -306,7 +302,7 @@ func (a *applier) one(ctx context.Context, it *item) error {
 
 func (a *applier) create(ctx context.Context, it *item) error {
 	created, err := a.client.in(it.resource, it.GetNamespace()).Create(ctx, it.Unstructured,
-		metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: a.validation()})
+		metav1.CreateOptions{FieldManager: a.options.manager(), FieldValidation: a.validation()})
 	if err != nil {
 		return it.fail("creating", a.client.explain(err), "")
 	}
@@ -315,10 +311,7 @@ func (a *applier) create(ctx context.Context, it *item) error {
 }
 
 func (a *applier) validation() string {
-	if a.options.NoValidation {
-		return metav1.FieldValidationIgnore
-	}
-	return metav1.FieldValidationStrict
+	return cmp.Or(a.options.Validation, metav1.FieldValidationStrict)
 }
 
 // patch applies the object. Fields that others own are asked for first, so that it can be said whose they were.
@@ -369,7 +362,7 @@ func (a *applier) apply(ctx context.Context, it *item, force bool) (now *unstruc
 	err = again(ctx, 30*time.Second, func(err error) bool { return a.startsLater(it, err) }, func() error {
 		return a.client.ask(ctx, func() (err error) {
 			now, err = a.client.in(it.resource, it.GetNamespace()).Patch(ctx, it.GetName(), types.ApplyPatchType, body,
-				metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: a.validation()})
+				metav1.PatchOptions{FieldManager: a.options.manager(), Force: &force, FieldValidation: a.validation()})
 			return err
 		})
 	})
@@ -394,24 +387,13 @@ func (a *applier) startsLater(it *item, err error) bool {
 	return false
 }
 
-// prune deletes the orphans, last level first, and waits until they are gone.
-func (a *applier) prune(ctx context.Context) error {
-	victims, err := a.client.victims(ctx, a.orphans)
-	if err != nil {
-		return err
-	}
-	return a.client.deleteAll(ctx, victims, DeleteOptions{}, VerbPruned, a.sink)
-}
-
 func (a *applier) result() *ApplyResult {
-	r := &ApplyResult{}
+	r := &ApplyResult{parent: a.parent}
 	for _, it := range a.items {
 		if it.verb != "" {
 			r.Objects = append(r.Objects, Applied{Object: it.Object, Resource: it.ref.String(), Verb: it.verb, Live: it.live, resource: it.resource})
 		}
 	}
-	for _, u := range a.orphans {
-		r.Orphans = append(r.Orphans, Orphan{Resource: refOf(u).String(), Namespace: u.GetNamespace()})
-	}
+	r.Orphans, r.Pruned = orphansOf(a.orphans), orphansOf(a.pruned)
 	return r
 }

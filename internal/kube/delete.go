@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
@@ -22,7 +21,12 @@ const deletionDeadline = 2 * time.Minute
 // DeleteOptions says how objects are deleted.
 type DeleteOptions struct {
 	Foreground bool          // wait for what the objects own as well, such as the pods of a Deployment
+	Orphan     bool          // leave what the objects own
 	Deadline   time.Duration // for one object to go; 0: two minutes
+	Grace      *int64        // seconds that a pod has to end; nil: as it says itself
+	NoWait     bool          // for the objects to be gone
+	// By deletes the objects in place of davit, which then waits for them to be gone.
+	By func(ctx context.Context, objects []Object) error
 }
 
 // victim is an object to delete.
@@ -31,16 +35,55 @@ type victim struct {
 	resource Resource
 	origin   string
 	uid      types.UID // empty: whichever
+	object   Object
 }
+
+func kindOfVictim(v victim) schema.GroupKind { return v.ref.gk }
 
 // Delete takes away the members of the set and the objects given, in the reverse of the order in which they are applied, waits
 // until they are gone, and deletes the set's parent last. Objects that are not there are fine; so is a set that is not. An
 // object given that belongs to another living set is left there, with a Warning. Errors are joined, each an [*ObjectError].
 func (c *Client) Delete(ctx context.Context, set Set, objects []Object, o DeleteOptions, sink event.Sink) error {
 	ctx = quiet(ctx)
-	items, err := c.resolveKnown(ctx, objects, sink)
+	victims, l, err := c.doomed(ctx, set, objects, sink)
 	if err != nil {
 		return err
+	}
+	if o.By != nil && len(victims) > 0 {
+		gone := make([]Object, len(victims))
+		for i, v := range victims {
+			gone[i] = v.object
+		}
+		if err := o.By(ctx, gone); err != nil {
+			return err
+		}
+	}
+	if err := c.deleteAll(ctx, victims, o, VerbDeleted, sink); err != nil {
+		return err
+	}
+	if err := c.deleteHistory(ctx, set, l.parent); err != nil {
+		return err
+	}
+	return c.deleteParent(ctx, set, l.parent)
+}
+
+// Doomed gives the objects that Delete would delete, as the cluster has them or as they were given, and deletes nothing.
+func (c *Client) Doomed(ctx context.Context, set Set, objects []Object, sink event.Sink) ([]Object, error) {
+	victims, _, err := c.doomed(quiet(ctx), set, objects, sink)
+	var all []Object
+	for _, level := range slices.Backward(inLevels(victims, kindOfVictim)) {
+		for _, v := range level {
+			all = append(all, v.object)
+		}
+	}
+	return all, err
+}
+
+// doomed finds what is to be deleted: the members of the set, and those of the objects that no other set has.
+func (c *Client) doomed(ctx context.Context, set Set, objects []Object, sink event.Sink) ([]victim, *live, error) {
+	items, err := c.resolveKnown(ctx, objects, sink)
+	if err != nil {
+		return nil, nil, err
 	}
 	l, err := c.readLive(ctx, set, items)
 	var noInventory *inventoryError
@@ -50,12 +93,12 @@ func (c *Client) Delete(ctx context.Context, set Set, objects []Object, o Delete
 		l, err = c.readLive(ctx, set, items)
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var doomed []*unstructured.Unstructured
-	origins := map[string]string{}
+	var found []*unstructured.Unstructured
+	given := map[string]Object{}
 	for _, it := range items {
-		origins[it.ref.key()] = it.Origin
+		given[it.ref.key()] = it.Object
 		u := l.get(it.ref)
 		if u == nil || slices.Contains(l.members, u) {
 			continue
@@ -64,19 +107,22 @@ func (c *Client) Delete(ctx context.Context, set Set, objects []Object, o Delete
 			sink.Emit(event.Warning{Message: fmt.Sprintf("%s belongs to another set of objects (%s): it stays", it.ref, other)})
 			continue
 		}
-		doomed = append(doomed, u)
+		found = append(found, u)
 	}
-	victims, err := c.victims(ctx, append(doomed, l.members...))
-	if err != nil {
-		return err
+	found = append(found, l.members...)
+	found = slices.DeleteFunc(found, func(u *unstructured.Unstructured) bool {
+		if keeps(u) {
+			sink.Emit(event.Note{Message: fmt.Sprintf("%s stays, as its annotation %s says", refOf(u), annotationKeep)})
+		}
+		return keeps(u)
+	})
+	victims, err := c.victims(ctx, found)
+	for i, v := range victims {
+		if o, ok := given[v.ref.key()]; ok {
+			victims[i].object, victims[i].origin = o, o.Origin
+		}
 	}
-	for i := range victims {
-		victims[i].origin = origins[victims[i].ref.key()]
-	}
-	if err := c.deleteAll(ctx, victims, o, VerbDeleted, sink); err != nil {
-		return err
-	}
-	return c.deleteParent(ctx, set, l.parent)
+	return victims, l, err
 }
 
 // resolveKnown leaves out the objects whose kind the cluster does not know (any more): there is nothing to delete.
@@ -114,24 +160,16 @@ func (c *Client) victims(ctx context.Context, objects []*unstructured.Unstructur
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, victim{ref: refOf(u), resource: r, uid: u.GetUID()})
+		all = append(all, victim{ref: refOf(u), resource: r, uid: u.GetUID(), object: Object{Unstructured: u}})
 	}
 	return all, nil
 }
 
-// tellAfter is when people are told what a deletion waits for.
-const tellAfter = 2 * time.Second
-
 // deleteAll deletes level by level, the last first, and waits for each level to be gone before the next.
 func (c *Client) deleteAll(ctx context.Context, victims []victim, o DeleteOptions, verb string, sink event.Sink) error {
-	todo := inLevels(victims, func(v victim) schema.GroupKind { return v.ref.gk })
-	for _, level := range slices.Backward(todo) {
+	for _, level := range slices.Backward(inLevels(victims, kindOfVictim)) {
 		err := forAll(level, func(v victim) error {
-			slow := time.AfterFunc(tellAfter, func() {
-				sink.Emit(event.RolloutProgress{Resource: v.ref.String(), Namespace: v.ref.namespace, Message: "waiting until it is gone"})
-			})
-			defer slow.Stop()
-			if err := c.deleteOne(ctx, v, o); err != nil {
+			if err := c.deleteOne(ctx, v, o, sink); err != nil {
 				return err
 			}
 			sink.Emit(event.ObjectApplied{Resource: v.ref.String(), Namespace: v.ref.namespace, Verb: verb})
@@ -144,23 +182,35 @@ func (c *Client) deleteAll(ctx context.Context, victims []victim, o DeleteOption
 	return nil
 }
 
-func (c *Client) deleteOne(ctx context.Context, v victim, o DeleteOptions) error {
+func (o DeleteOptions) request(v victim) metav1.DeleteOptions {
 	propagation := metav1.DeletePropagationBackground
-	if o.Foreground {
+	switch {
+	case o.Orphan:
+		propagation = metav1.DeletePropagationOrphan
+	case o.Foreground:
 		propagation = metav1.DeletePropagationForeground
 	}
-	options := metav1.DeleteOptions{PropagationPolicy: &propagation}
+	options := metav1.DeleteOptions{PropagationPolicy: &propagation, GracePeriodSeconds: o.Grace}
 	if v.uid != "" {
 		options.Preconditions = &metav1.Preconditions{UID: &v.uid}
 	}
-	err := c.ask(ctx, func() error { return c.in(v.resource, v.ref.namespace).Delete(ctx, v.ref.name, options) })
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another object by now
+	return options
+}
+
+func (c *Client) deleteOne(ctx context.Context, v victim, o DeleteOptions, sink event.Sink) error {
+	if o.By == nil {
+		err := c.ask(ctx, func() error { return c.in(v.resource, v.ref.namespace).Delete(ctx, v.ref.name, o.request(v)) })
+		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another object by now
+			return nil
+		}
+		if err != nil {
+			return v.fail(err, nextStep(err))
+		}
+	}
+	if o.NoWait {
 		return nil
 	}
-	if err != nil {
-		return v.fail(err, nextStep(err))
-	}
-	return c.awaitGone(ctx, v, o)
+	return c.awaitGone(ctx, v, o, sink)
 }
 
 func (v victim) fail(err error, next string) error {
@@ -171,39 +221,20 @@ func (v victim) fail(err error, next string) error {
 	return &ObjectError{Resource: v.ref.String(), Namespace: v.ref.namespace, Origin: v.origin, Doing: "deleting", Next: next, Err: err}
 }
 
-// awaitGone waits until the object is not there, or is another one of the same name. At the deadline it says who holds it.
-func (c *Client) awaitGone(ctx context.Context, v victim, o DeleteOptions) error {
-	deadline := o.Deadline
-	if deadline == 0 {
-		deadline = deletionDeadline
-	}
-	var last *unstructured.Unstructured
-	err := c.until(ctx, v.resource, v.ref.namespace, v.ref.name, deadline, func(u *unstructured.Unstructured) bool {
-		last = u
-		return u == nil || v.uid != "" && u.GetUID() != v.uid
-	})
-	if !errors.Is(err, context.DeadlineExceeded) || last == nil {
-		return err
-	}
-	next := "see what it waits for: kubectl describe " + v.ref.String()
-	if held := last.GetFinalizers(); len(held) > 0 {
-		next = fmt.Sprintf("it is held by its finalizers (%s): the controller that set them must be running to let it go", strings.Join(held, ", "))
-	}
-	return v.fail(fmt.Errorf("still there after %s", deadline), next)
-}
-
 // replace deletes an object and creates it anew, as its change is refused. Whether the new one would be accepted is asked
 // first: an invalid manifest must not cost the object that runs.
 func (a *applier) replace(ctx context.Context, it *item) error {
 	c := a.client
-	create := metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: a.validation()}
+	create := metav1.CreateOptions{FieldManager: a.options.manager(), FieldValidation: a.validation()}
 	trial := create
 	trial.DryRun = []string{metav1.DryRunAll}
 	if _, err := c.in(it.resource, it.GetNamespace()).Create(ctx, it.Unstructured, trial); apierrors.IsInvalid(err) {
 		return it.fail("replacing", err, "")
 	}
 	v := victim{ref: it.ref, resource: it.resource, origin: it.Origin, uid: it.live.GetUID()}
-	if err := c.deleteOne(ctx, v, DeleteOptions{Foreground: true}); err != nil {
+	how := a.options.Deletion
+	how.Foreground, how.NoWait = true, false
+	if err := c.deleteOne(ctx, v, how, a.sink); err != nil {
 		return err
 	}
 	now, err := a.apply(ctx, it, true)

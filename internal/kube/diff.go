@@ -14,14 +14,14 @@ import (
 )
 
 // unchanged says whether applying desired over live would surely change nothing: every value of desired stands in
-// live and is owned by davit, and davit owns nothing that desired no longer has. It knows no schema, so whenever the
+// live and is owned by the manager, and that owns nothing that desired no longer has. It knows no schema, so whenever the
 // answer is not certain it is false, and the server decides: an apply that changes nothing does not move the
 // resourceVersion either.
 //
 // The owned fields are read in their FieldsV1 form: keys "f:name" for fields, `k:{"name":"x"}` and `v:"x"` for elements of
 // lists, "." for the thing itself (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
-func unchanged(desired, live *unstructured.Unstructured, hasStatus bool) bool {
-	owned, ok := ownedFields(live)
+func unchanged(desired, live *unstructured.Unstructured, hasStatus bool, manager string) bool {
+	owned, ok := ownedFields(live, manager)
 	if !ok {
 		return false
 	}
@@ -44,10 +44,10 @@ func unchanged(desired, live *unstructured.Unstructured, hasStatus bool) bool {
 	return d.sameMap(owned, want, live.Object, "")
 }
 
-// ownedFields are the fields that davit applied; not ok if it never did.
-func ownedFields(live *unstructured.Unstructured) (map[string]any, bool) {
+// ownedFields are the fields that a manager applied; not ok if it never did.
+func ownedFields(live *unstructured.Unstructured, manager string) (map[string]any, bool) {
 	for _, e := range live.GetManagedFields() {
-		if e.Manager != FieldManager || e.Operation != metav1.ManagedFieldsOperationApply || e.Subresource != "" || e.FieldsV1 == nil {
+		if e.Manager != manager || e.Operation != metav1.ManagedFieldsOperationApply || e.Subresource != "" || e.FieldsV1 == nil {
 			continue
 		}
 		// After a new version of the API the fields may be told by other names.

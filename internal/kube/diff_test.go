@@ -136,7 +136,7 @@ func TestUnchanged(t *testing.T) {
 			wanted, live := parse(t, wantedDeployment), owning(parse(t, liveDeployment), ownedOfDeployment)
 			test.wanted(wanted)
 			test.live(live)
-			if got := unchanged(wanted, live, true); got != test.want {
+			if got := unchanged(wanted, live, true, FieldManager); got != test.want {
 				t.Errorf("unchanged is %v, want %v", got, test.want)
 			}
 		})
@@ -172,7 +172,7 @@ func TestUnchangedOfOtherKinds(t *testing.T) {
 			if !json.Valid([]byte(test.owned)) {
 				t.Fatal("the test is wrong")
 			}
-			if got := unchanged(parse(t, test.wanted), owning(parse(t, test.live), test.owned), test.status); got != test.want {
+			if got := unchanged(parse(t, test.wanted), owning(parse(t, test.live), test.owned), test.status, FieldManager); got != test.want {
 				t.Errorf("unchanged is %v, want %v", got, test.want)
 			}
 		})

@@ -134,7 +134,7 @@ func (a *applier) previewOne(ctx context.Context, it *item) (Previewed, error) {
 	}
 	if it.live != nil {
 		p.UID, p.Version = string(it.live.GetUID()), it.live.GetResourceVersion()
-		if unchanged(it.Unstructured, it.live, it.resource.Status) {
+		if a.unchanged(it) {
 			p.Action = ActionUnchanged
 			return p, nil
 		}
@@ -172,7 +172,7 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 	apply := func(force bool) error {
 		return a.client.ask(ctx, func() (err error) {
 			after, err = a.client.in(it.resource, it.GetNamespace()).Patch(ctx, it.GetName(), types.ApplyPatchType, body, metav1.PatchOptions{
-				FieldManager: FieldManager, Force: &force, FieldValidation: a.validation(), DryRun: []string{metav1.DryRunAll},
+				FieldManager: a.options.manager(), Force: &force, FieldValidation: a.validation(), DryRun: []string{metav1.DryRunAll},
 			})
 			return err
 		})

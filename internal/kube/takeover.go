@@ -42,14 +42,14 @@ func (a *applier) migrate(ctx context.Context, it *item) error {
 		if len(managers) == 0 {
 			return nil
 		}
-		patch, err := csaupgrade.UpgradeManagedFieldsPatch(it.live, managers, FieldManager)
+		patch, err := csaupgrade.UpgradeManagedFieldsPatch(it.live, managers, a.options.manager())
 		if err != nil || patch == nil {
 			return err
 		}
 		var now *unstructured.Unstructured
 		err = a.client.ask(ctx, func() (err error) {
 			now, err = a.client.in(it.resource, it.GetNamespace()).Patch(ctx, it.GetName(), types.JSONPatchType, patch,
-				metav1.PatchOptions{FieldManager: FieldManager})
+				metav1.PatchOptions{FieldManager: a.options.manager()})
 			return err
 		})
 		if err == nil {
