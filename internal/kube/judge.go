@@ -63,7 +63,7 @@ func (w *waiter) judge(l *workload, now time.Time) time.Time {
 		w.succeed(l, r)
 	case r.failure != "":
 		l.fail(r)
-	case l.trouble != nil && again.IsZero() && !w.options.TolerateFailuresUntilDeadline:
+	case l.trouble != nil && again.IsZero() && !l.tolerate:
 		l.fail(r)
 	case !now.Before(end):
 		w.giveUp(l, r, pods)
@@ -92,7 +92,7 @@ func (w *waiter) settles(l *workload, pods []*corev1.Pod, now time.Time) time.Ti
 		return time.Time{}
 	}
 	var latest time.Time
-	if until := w.seen("done/"+l.ref.key(), now).Add(w.options.Settle); len(pods) == 0 && until.After(now) && w.watching {
+	if until := w.seen("done/"+l.ref.key(), now).Add(l.settle); len(pods) == 0 && until.After(now) && w.watching {
 		latest = until // the watch of the pods may be behind that of the workload
 	}
 	for _, pod := range pods {
@@ -104,9 +104,9 @@ func (w *waiter) settles(l *workload, pods []*corev1.Pod, now time.Time) time.Ti
 				continue
 			}
 			if s.State.Running == nil {
-				return now.Add(w.options.Settle + time.Second) // it has just ended, and what it says next counts
+				return now.Add(l.settle + time.Second) // it has just ended, and what it says next counts
 			}
-			patience := w.options.Settle
+			patience := l.settle
 			if last := s.LastTerminationState.Terminated; last != nil && last.ExitCode != 0 {
 				patience = max(patience, afterCrash)
 			}
@@ -228,7 +228,7 @@ func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
 	r.failure = fmt.Sprintf("not ready after %s", l.deadline)
 	if l.trouble == nil {
 		r.failure += ": " + r.message
-		r.next = "see its pods and their logs, or give it more time with --status-check-deadline"
+		r.next = cmp.Or(r.next, "see its pods and their logs, or give it more time (deploy.statusCheckDeadlineSeconds)")
 	}
 	l.fail(r)
 }
@@ -241,7 +241,7 @@ func (w *waiter) lastWord(pods []*corev1.Pod) *trouble {
 		return nil
 	}
 	pod := pods[i]
-	t := &trouble{pod: pod.Name, cause: cmp.Or(containersMessage(pod), "not ready"), next: "see the pod and its log, or give it more time with --status-check-deadline"}
+	t := &trouble{pod: pod.Name, cause: cmp.Or(containersMessage(pod), "not ready"), next: "see the pod and its log, or give it more time (deploy.statusCheckDeadlineSeconds)"}
 	if warnings := w.view.warnings[pod.UID]; len(warnings) > 0 {
 		last := warnings[len(warnings)-1]
 		t.cause, t.detail = last.Reason, last.Message

@@ -30,15 +30,32 @@ var readyFuncs = map[schema.GroupKind]func(*unstructured.Unstructured) readiness
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: definitionReady,
 }
 
-// readyFunc finds the rule for a kind; nil if there is nothing to wait for.
-func readyFunc(gk schema.GroupKind) func(*unstructured.Unstructured) readiness {
+// WaitAnnotation on a Service of type LoadBalancer: "true" waits until it has an address.
+const WaitAnnotation = "davit.dev/wait"
+
+// readyFunc finds the rule for an object; nil if there is nothing to wait for.
+func (o WaitOptions) readyFunc(u *unstructured.Unstructured) func(*unstructured.Unstructured) readiness {
+	gk := refOf(u).gk
 	if f := readyFuncs[gk]; f != nil {
 		return f
 	}
-	if builtIn(gk.Group) {
+	if kind, _, _ := unstructured.NestedString(u.Object, "spec", "type"); gk == (schema.GroupKind{Kind: "Service"}) && kind == "LoadBalancer" {
+		if o.LoadBalancers || u.GetAnnotations()[WaitAnnotation] == "true" {
+			return balancerReady
+		}
+	}
+	if builtIn(gk.Group) || o.Custom != nil && !o.Custom(gk) {
 		return nil
 	}
 	return customReady
+}
+
+// balancerReady waits for the address of a load balancer.
+func balancerReady(u *unstructured.Unstructured) readiness {
+	if given, _, _ := unstructured.NestedSlice(u.Object, "status", "loadBalancer", "ingress"); len(given) > 0 {
+		return readiness{done: true}
+	}
+	return readiness{message: "waiting for the load balancer's address...", next: "see its events; a cluster without a controller for load balancers never gives one"}
 }
 
 // customReady asks kstatus, which knows the conditions that custom resources have in common (Ready, Reconciling, Stalled). What

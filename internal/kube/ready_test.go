@@ -48,6 +48,9 @@ func TestReady(t *testing.T) {
 		{"pod ended well", `{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: Succeeded}}`, "done"},
 		{"pod failed", `{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: Failed, reason: Evicted}}`, "fail: the pod failed: Evicted"},
 		{"claim that waits for its pod", `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: a}, status: {phase: Pending}}`, "done"},
+		{"load balancer without an address", `{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer}}`, "wait: waiting for the load balancer's address..."},
+		{"load balancer", `{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer}, status: {loadBalancer: {ingress: [{ip: 10.0.0.1}]}}}`, "done"},
+		{"service", `{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: ClusterIP}}`, "none"},
 		{"custom without conditions", custom(`status: {phase: x}`), "done"},
 		{"custom not ready", custom(`status: {observedGeneration: 2, conditions: [{type: Ready, status: "False", message: soon}]}`), "wait: soon"},
 		{"custom ready", custom(`status: {observedGeneration: 2, conditions: [{type: Ready, status: "True"}]}`), "done"},
@@ -59,7 +62,7 @@ func TestReady(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			u := parse(t, test.object)
 			got := "none"
-			if ready := readyFunc(u.GroupVersionKind().GroupKind()); ready != nil {
+			if ready := (WaitOptions{LoadBalancers: true}).readyFunc(u); ready != nil {
 				switch r := ready(u); {
 				case r.done:
 					got = "done"

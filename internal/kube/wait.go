@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 const (
@@ -32,6 +33,16 @@ type WaitOptions struct {
 	// Settle is how long a container without a readiness probe must stay up before its pod counts, in pods that this run made. The
 	// cluster calls such a pod ready as soon as its program starts, even one that ends at once. 0: not at all.
 	Settle time.Duration
+	// LoadBalancers waits until Services of type LoadBalancer have an address. The annotation [WaitAnnotation] asks for the same of one.
+	LoadBalancers bool
+	// Custom picks the custom resources that are waited for; nil: all.
+	Custom func(schema.GroupKind) bool
+}
+
+// Awaited are objects that are waited for in the same way.
+type Awaited struct {
+	Applied []Applied
+	WaitOptions
 }
 
 // Rollout is what Wait saw at its end.
@@ -49,8 +60,13 @@ type Workload struct {
 // When a workload fails for good, the others have some seconds more to settle. The error joins a [*RolloutError] for each that
 // failed.
 func (c *Client) Wait(ctx context.Context, applied []Applied, o WaitOptions, sink event.Sink) (*Rollout, error) {
+	return c.WaitAll(ctx, []Awaited{{applied, o}}, sink)
+}
+
+// WaitAll is Wait for objects of several deployments at once, each by its own options.
+func (c *Client) WaitAll(ctx context.Context, all []Awaited, sink event.Sink) (*Rollout, error) {
 	ctx = quiet(ctx)
-	w := newWaiter(c, applied, o, sink)
+	w := newWaiter(c, all, sink)
 	if len(w.workloads) == 0 {
 		return &Rollout{}, nil
 	}
@@ -72,7 +88,7 @@ func (c *Client) Wait(ctx context.Context, applied []Applied, o WaitOptions, sin
 // Observe reads the pods of the workloads among the objects without waiting for anything.
 func (c *Client) Observe(ctx context.Context, applied []Applied) (*Rollout, error) {
 	ctx = quiet(ctx)
-	w := newWaiter(c, applied, WaitOptions{}, event.SinkFunc(func(event.Event) {}))
+	w := newWaiter(c, []Awaited{{Applied: applied}}, event.SinkFunc(func(event.Event) {}))
 	if err := w.look(ctx); err != nil {
 		return nil, err
 	}
@@ -86,7 +102,9 @@ type workload struct {
 	resource Resource
 	ready    func(*unstructured.Unstructured) readiness
 	deadline time.Duration
-	since    time.Time // by the cluster's clock: warnings from before are of no interest
+	tolerate bool          // failures count at the deadline only
+	settle   time.Duration // see WaitOptions
+	since    time.Time     // by the cluster's clock: warnings from before are of no interest
 
 	done     bool
 	failed   bool
@@ -100,7 +118,6 @@ func (w *workload) settled() bool { return w.done || w.failed }
 
 type waiter struct {
 	client    *Client
-	options   WaitOptions
 	sink      event.Sink
 	view      *view
 	workloads []*workload
@@ -122,18 +139,21 @@ const (
 	growthPromised
 )
 
-func newWaiter(c *Client, applied []Applied, o WaitOptions, sink event.Sink) *waiter {
-	w := &waiter{client: c, options: o, sink: sink, view: newView(), start: time.Now(), firstSeen: map[string]time.Time{}, growth: map[string]growth{}}
-	for _, a := range applied {
-		r := refOf(a.Live)
-		ready := readyFunc(r.gk)
-		if ready == nil {
-			continue
+func newWaiter(c *Client, all []Awaited, sink event.Sink) *waiter {
+	w := &waiter{client: c, sink: sink, view: newView(), start: time.Now(), firstSeen: map[string]time.Time{}, growth: map[string]growth{}}
+	for _, group := range all {
+		for _, a := range group.Applied {
+			ready := group.readyFunc(a.Live)
+			if ready == nil {
+				continue
+			}
+			r := refOf(a.Live)
+			w.workloads = append(w.workloads, &workload{ref: r, origin: a.Object.Origin, resource: a.resource, ready: ready,
+				deadline: deadlineOf(a.Live, group.Deadline), tolerate: group.TolerateFailuresUntilDeadline, settle: group.Settle,
+				since: c.since(a), podsSaid: map[string]string{}})
+			w.view.live[r.key()] = a.Live
+			w.view.put(a.Live, false)
 		}
-		w.workloads = append(w.workloads, &workload{ref: r, origin: a.Object.Origin, resource: a.resource, ready: ready,
-			deadline: deadlineOf(a.Live, o.Deadline), since: c.since(a), podsSaid: map[string]string{}})
-		w.view.live[r.key()] = a.Live
-		w.view.put(a.Live, false)
 	}
 	return w
 }
