@@ -1,0 +1,107 @@
+package kube
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The requests of this file are for objects that davit keeps for itself, such as the records of Helm's releases. Errors are the API server's own,
+// or [*UnreachableError].
+
+// Create makes an object that is not there yet.
+func (c *Client) Create(ctx context.Context, o Object, manager string) error {
+	return c.write(ctx, o, func(r Resource) error {
+		_, err := c.in(r, o.GetNamespace()).Create(ctx, o.Unstructured, metav1.CreateOptions{FieldManager: manager})
+		return err
+	})
+}
+
+// Replace makes an object say what o says. With a resourceVersion it is refused as a conflict when somebody wrote in between.
+func (c *Client) Replace(ctx context.Context, o Object, manager string) error {
+	return c.write(ctx, o, func(r Resource) error {
+		_, err := c.in(r, o.GetNamespace()).Update(ctx, o.Unstructured, metav1.UpdateOptions{FieldManager: manager})
+		return err
+	})
+}
+
+// Remove deletes an object, and waits for nothing.
+func (c *Client) Remove(ctx context.Context, o Object) error {
+	return c.write(ctx, o, func(r Resource) error {
+		return c.in(r, o.GetNamespace()).Delete(ctx, o.GetName(), metav1.DeleteOptions{})
+	})
+}
+
+func (c *Client) write(ctx context.Context, o Object, do func(Resource) error) error {
+	ctx = quiet(ctx)
+	r, err := c.discovery.kind(ctx, o.GroupVersionKind())
+	if err != nil {
+		return err
+	}
+	return c.ask(ctx, func() error { return do(r) })
+}
+
+// Logs gives each line that the containers of a pod have printed so far.
+func (c *Client) Logs(ctx context.Context, pod *corev1.Pod, line func(container, text string)) error {
+	ctx = quiet(ctx)
+	for _, container := range pod.Spec.Containers {
+		stream, err := c.raw.Get().AbsPath("/api/v1/namespaces", pod.Namespace, "pods", pod.Name, "log").Param("container", container.Name).Stream(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the log of pod %s, container %s: %w", pod.Name, container.Name, c.explain(err))
+		}
+		lines := bufio.NewScanner(stream)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			line(container.Name, lines.Text())
+		}
+		_ = stream.Close()
+	}
+	return nil
+}
+
+// Version is the server's own, "v1.34.4".
+func (c *Client) Version(ctx context.Context) (string, error) {
+	ctx = quiet(ctx)
+	var body []byte
+	err := c.ask(ctx, func() (err error) {
+		body, err = c.raw.Get().AbsPath("/version").Do(ctx).Raw()
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	var info struct{ GitVersion string }
+	if err := json.Unmarshal(body, &info); err != nil {
+		return "", fmt.Errorf("reading the answer of %s/version: %w", c.Server(), err)
+	}
+	return info.GitVersion, nil
+}
+
+// APIVersions lists what the server serves: "apps/v1" and "apps/v1/Deployment".
+func (c *Client) APIVersions(ctx context.Context) ([]string, error) {
+	never := func(Resource) bool { return false }
+	if len(c.discovery.snapshot()) == 0 {
+		if _, err := c.discovery.find(quiet(ctx), never); err != nil {
+			return nil, err
+		}
+	}
+	seen := map[string]bool{}
+	var all []string
+	add := func(version string) {
+		if !seen[version] {
+			seen[version] = true
+			all = append(all, version)
+		}
+	}
+	for _, r := range c.discovery.snapshot() {
+		version := strings.TrimPrefix(r.Group+"/"+r.Version, "/")
+		add(version)
+		add(version + "/" + r.Kind)
+	}
+	return all, nil
+}
