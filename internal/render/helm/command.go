@@ -117,7 +117,7 @@ func byCommand(ctx context.Context, r Release, o Options, why string, sink event
 		if m := regexp.MustCompile(`(?m)^# Source: (.+)$`).FindStringSubmatch(text); m != nil {
 			source = m[1]
 		}
-		objects, err := rendered.parse(source, text)
+		objects, err := rendered.Parse(source, text)
 		if err != nil {
 			return nil, err
 		}

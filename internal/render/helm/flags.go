@@ -25,6 +25,8 @@ type flags struct {
 	repositories                                                 string
 	postRenderer                                                 string
 	postRendererArgs                                             []string
+
+	subNotes, resetValues, reuseValues, resetThenReuse bool
 }
 
 // foreignError is a flag that only the helm command itself can honour.
@@ -32,12 +34,38 @@ type foreignError struct{ cause string }
 
 func (e *foreignError) Error() string { return e.cause }
 
-// parseFlags reads the flags of a release. As in Skaffold, each item is one argument.
+// parseFlags reads the flags of a release that speak of what it renders to.
 func parseFlags(r Release) (flags, error) {
-	var f flags
+	set := newFlagSet()
+	f := addFlags(set)
+	withoutEffect(set)
+	err := parse(set, r)
+	return *f, err
+}
+
+// parse reads the flags of a release. As in Skaffold, each item is one argument.
+func parse(set *pflag.FlagSet, r Release) error {
+	if err := set.Parse(append(slices.Clone(r.Global), r.Flags...)); err != nil {
+		if _, unknown := errors.AsType[*pflag.NotExistError](err); unknown {
+			return &foreignError{err.Error()}
+		}
+		return fmt.Errorf("flags of helm: %w", err)
+	}
+	if set.NArg() > 0 {
+		return fmt.Errorf("flags of helm: %q is not a flag", set.Arg(0))
+	}
+	return nil
+}
+
+func newFlagSet() *pflag.FlagSet {
 	set := pflag.NewFlagSet("helm", pflag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
+	return set
+}
+
+func addFlags(set *pflag.FlagSet) *flags {
+	f := &flags{}
 	set.StringSliceVarP(&f.values, "values", "f", nil, "")
 	set.StringArrayVar(&f.set, "set", nil, "")
 	set.StringArrayVar(&f.setString, "set-string", nil, "")
@@ -66,25 +94,19 @@ func parseFlags(r Release) (flags, error) {
 	set.StringVar(&f.repositories, "repository-config", "", "")
 	set.StringVar(&f.postRenderer, "post-renderer", "", "")
 	set.StringArrayVar(&f.postRendererArgs, "post-renderer-args", nil, "")
-	withoutEffect(set)
-	if err := set.Parse(append(slices.Clone(r.Global), r.Flags...)); err != nil {
-		if _, unknown := errors.AsType[*pflag.NotExistError](err); unknown {
-			return flags{}, &foreignError{err.Error()}
-		}
-		return flags{}, fmt.Errorf("flags of helm: %w", err)
-	}
-	if set.NArg() > 0 {
-		return flags{}, fmt.Errorf("flags of helm: %q is not a flag", set.Arg(0))
-	}
-	return f, nil
+	set.BoolVar(&f.subNotes, "render-subchart-notes", false, "")
+	set.BoolVar(&f.resetValues, "reset-values", false, "")
+	set.BoolVar(&f.reuseValues, "reuse-values", false, "")
+	set.BoolVar(&f.resetThenReuse, "reset-then-reuse-values", false, "")
+	return f
 }
 
 // withoutEffect adds the flags that change nothing about what a chart renders to: they speak of the installation, of the cluster, or of
 // what is printed.
 func withoutEffect(set *pflag.FlagSet) {
 	for name := range strings.FieldsSeq(`atomic cleanup-on-fail create-namespace debug dependency-update disable-openapi-validation
-		force force-conflicts force-replace hide-notes hide-secret install kube-insecure-skip-tls-verify render-subchart-notes replace
-		reset-then-reuse-values reset-values reuse-values rollback-on-failure skip-crds skip-refresh take-ownership wait-for-jobs`) {
+		force force-conflicts force-replace hide-notes hide-secret install kube-insecure-skip-tls-verify replace rollback-on-failure
+		skip-crds skip-refresh take-ownership wait-for-jobs`) {
 		set.Bool(name, false, "")
 	}
 	for name := range strings.FieldsSeq(`burst-limit color description history-max kube-apiserver kube-as-user kube-ca-file kube-context

@@ -35,10 +35,22 @@ type Release struct {
 	Flags       []string       // of `helm template` (install, upgrade), as the config has them
 	Global      []string       // flags of every helm command
 
+	Package *Package // nil: the chart has its own versions
+
 	SkipDependencies bool // do not bring dependencies that charts/ lacks
 	SkipTests        bool
 	Secrets          bool // valuesFiles are encrypted by helm-secrets
 	DependsOn        []string
+}
+
+// Package gives a chart other versions, as `helm package` does; empty: its own.
+type Package struct{ Version, AppVersion string }
+
+// Previous is a release that an upgrade starts from: flags may ask for its values.
+type Previous struct {
+	Chart    *chart.Chart
+	Values   map[string]any // as they were set
+	Revision int
 }
 
 // Set is a value set by its path: "image.tag", "hosts[0].name".
@@ -63,6 +75,7 @@ type Options struct {
 	Capabilities *engine.Capabilities // nil: engine.DefaultCapabilities
 	Upgrade      bool                 // render as an upgrade
 	Revision     int                  // 0: 1
+	Previous     *Previous            // nil: none, as `helm template` has it
 	// Lookup answers lookup out of a cluster; nil finds nothing, as `helm template` has it.
 	Lookup func(ctx context.Context, apiVersion, kind, namespace, name string) (map[string]any, error)
 }
@@ -110,8 +123,14 @@ func render(ctx context.Context, r Release, o Options, sink event.Sink) (*Render
 	if err != nil {
 		return nil, err
 	}
+	if err := r.Package.apply(c); err != nil {
+		return nil, err
+	}
 	values, err := r.values(ctx, f, fetch)
 	if err != nil {
+		return nil, err
+	}
+	if values, err = o.Previous.reuse(r, c, values, f, sink); err != nil {
 		return nil, err
 	}
 	return expand(ctx, r, c, values, f, o, sink)
@@ -153,7 +172,7 @@ func expand(ctx context.Context, r Release, c *chart.Chart, values map[string]an
 		return nil, err
 	}
 	out := &Rendered{
-		Release: r, CRDs: c.CRDs(), Chart: c, Values: values, Notes: takeNotes(pages, c.Name()),
+		Release: r, CRDs: c.CRDs(), Chart: c, Values: values, Notes: takeNotes(pages, c.Name(), f.subNotes),
 		includeCRDs: f.includeCRDs, noHooks: f.noHooks, skipTests: f.skipTests || r.SkipTests,
 	}
 	documents, hooks, err := split(pages, warn)
@@ -165,7 +184,7 @@ func expand(ctx context.Context, r Release, c *chart.Chart, values map[string]an
 	}
 	out.Hooks = hooks
 	for _, d := range documents {
-		objects, err := out.parse(d.path, d.text)
+		objects, err := out.Parse(d.path, d.text)
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +197,7 @@ func expand(ctx context.Context, r Release, c *chart.Chart, values map[string]an
 func (r *Rendered) Template() ([]manifest.Object, error) {
 	var all []manifest.Object
 	add := func(path, text string) error {
-		objects, err := r.parse(path, text)
+		objects, err := r.Parse(path, text)
 		all = append(all, objects...)
 		return err
 	}
@@ -201,7 +220,8 @@ func (r *Rendered) Template() ([]manifest.Object, error) {
 	return all, nil
 }
 
-func (r *Rendered) parse(path, text string) ([]manifest.Object, error) {
+// Parse reads what a template gave: a hook, say. path is the template's.
+func (r *Rendered) Parse(path, text string) ([]manifest.Object, error) {
 	return manifest.ParseMade("release "+r.Release.Name+": "+path, []byte(text+"\n")) // as helm ends each
 }
 

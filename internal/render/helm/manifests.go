@@ -132,11 +132,19 @@ func numbered(text string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// takeNotes takes NOTES.txt out of the rendered templates and gives the chart's own.
-func takeNotes(pages map[string]string, chart string) string {
-	notes := pages[path.Join(chart, "templates", "NOTES.txt")]
-	maps.DeleteFunc(pages, func(name, _ string) bool { return strings.HasSuffix(name, "NOTES.txt") })
-	return notes
+// takeNotes takes NOTES.txt out of the rendered templates and gives the chart's own, or those of its subcharts too.
+func takeNotes(pages map[string]string, chart string, all bool) string {
+	var notes []string
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		if !strings.HasSuffix(name, "NOTES.txt") {
+			continue
+		}
+		if all || name == path.Join(chart, "templates", "NOTES.txt") {
+			notes = append(notes, pages[name])
+		}
+		delete(pages, name)
+	}
+	return strings.Join(notes, "\n")
 }
 
 // byKind is the order of installing; kinds that it does not know come last, by name.
