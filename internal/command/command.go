@@ -36,18 +36,18 @@ func Shell(text string) []string {
 // Run runs the command. When ctx ends, its process group is interrupted and, after [Grace], killed; the error is the context's cause
 // then. A command that failed gives an [*exec.ExitError].
 func (c Command) Run(ctx context.Context) error {
-	out := &lines{emit: c.Line}
+	out := NewLines(c.Line)
 	err := c.run(ctx, func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = out, out })
-	out.flush()
+	out.Flush()
 	return err
 }
 
 // Output runs the command as Run does and gives its stdout; Line gets stderr.
 func (c Command) Output(ctx context.Context) ([]byte, error) {
 	var stdout bytes.Buffer
-	stderr := &lines{emit: c.Line}
+	stderr := NewLines(c.Line)
 	err := c.run(ctx, func(cmd *exec.Cmd) { cmd.Stdout, cmd.Stderr = &stdout, stderr })
-	stderr.flush()
+	stderr.Flush()
 	return stdout.Bytes(), err
 }
 
@@ -65,14 +65,19 @@ func (c Command) run(ctx context.Context, connect func(*exec.Cmd)) error {
 	return err
 }
 
-// lines cuts what is written into lines. Commands write to it from one goroutine each for stdout and stderr.
-type lines struct {
+// Lines cuts what is written into lines. Commands write to it from one goroutine each for stdout and stderr.
+type Lines struct {
 	mu   sync.Mutex
 	rest []byte
 	emit func(string)
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+var _ io.Writer = (*Lines)(nil)
+
+// NewLines makes Lines that give each line, without its newline, to emit.
+func NewLines(emit func(string)) *Lines { return &Lines{emit: emit} }
+
+func (l *Lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rest = append(l.rest, p...)
@@ -87,12 +92,13 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 // print shows a line as a terminal would: what stands before a carriage return is overwritten.
-func (l *lines) print(line []byte) {
+func (l *Lines) print(line []byte) {
 	text := strings.TrimRight(string(line), "\r")
 	l.emit(text[strings.LastIndexByte(text, '\r')+1:])
 }
 
-func (l *lines) flush() {
+// Flush gives what was written after the last newline.
+func (l *Lines) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.rest) > 0 {

@@ -141,6 +141,23 @@ type (
 		Took                time.Duration // from the first object applied to the proof
 	}
 
+	// PodLog is one line (without its newline) that a container, or a hook in it, printed.
+	PodLog struct {
+		Namespace, Pod, Container string
+		Image                     string // of the container, as in its pod's spec; empty for a hook
+		Prefix                    string // what is shown before it, "[pod container]"; may be empty
+		Line                      string
+		Stage                     Stage // of a hook; empty: after the deployment
+	}
+
+	// PortForwarded says that a port of the cluster can be reached on this machine.
+	PortForwarded struct {
+		Resource, Namespace string // "service/web"
+		Port                string // of the resource: number or name
+		Address             string // "127.0.0.1:8080"
+		Pod                 string // behind it
+	}
+
 	// Warning is something a person should know that is not a failure.
 	Warning struct{ Message string }
 
@@ -176,6 +193,8 @@ func (ObjectApplied) event()   {}
 func (RolloutProgress) event() {}
 func (WorkloadReady) event()   {}
 func (WorkloadProved) event()  {}
+func (PodLog) event()          {}
+func (PortForwarded) event()   {}
 func (Warning) event()         {}
 func (Note) event()            {}
 func (Info) event()            {}

@@ -161,6 +161,10 @@ func recordOf(e event.Event) record {
 			r.Containers = append(r.Containers, recordContainer(c))
 		}
 		return r
+	case event.PodLog:
+		return record{Event: "podLog", Namespace: e.Namespace, Pod: e.Pod, Name: e.Container, Image: e.Image, Stage: e.Stage, Line: &e.Line}
+	case event.PortForwarded:
+		return record{Event: "portForwarded", Resource: e.Resource, Namespace: e.Namespace, Name: e.Port, Where: e.Address, Pod: e.Pod}
 	case event.Warning:
 		return record{Event: "warning", Message: e.Message}
 	case event.Note:

@@ -88,6 +88,8 @@ func (m *mute) place(e event.Event) (stage event.Stage, name string, detail bool
 			return event.StageBuild, e.Image, true
 		}
 		return e.Stage, run, true
+	case event.PodLog:
+		return e.Stage, run, e.Stage != ""
 	case event.ObjectApplied:
 		if m.deleting {
 			return "", "", false

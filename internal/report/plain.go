@@ -19,11 +19,15 @@ type plain struct {
 	mu   sync.Mutex
 	o    Options
 	last map[string]string // last rollout message of a workload, to say each once
+
+	colours map[string]string // of the logs of an image
 }
 
 var _ Report = (*plain)(nil)
 
-func newPlain(o Options) *plain { return &plain{o: o, last: map[string]string{}} }
+func newPlain(o Options) *plain {
+	return &plain{o: o, last: map[string]string{}, colours: map[string]string{}}
+}
 
 // Close implements Report.
 func (p *plain) Close(error) {}
@@ -65,6 +69,10 @@ func (p *plain) Emit(e event.Event) {
 		p.line(" - %s is ready.%s", p.green(e.Resource), left(e.Left))
 	case event.WorkloadProved:
 		p.proved(e)
+	case event.PodLog:
+		p.pod(e)
+	case event.PortForwarded:
+		p.line("%s", p.green(fmt.Sprintf("Port forwarding %s in namespace %s, remote port %s -> http://%s", e.Resource, e.Namespace, e.Port, e.Address)))
 	case event.Warning:
 		p.warn(p.yellow("warning:"), e.Message)
 	case event.Note:
@@ -176,6 +184,21 @@ func (p *plain) log(e event.ArtifactLog) {
 
 func (p *plain) numbered(image string, step int, text string) {
 	p.line("[%s] #%d %s", shortName(image), step, text)
+}
+
+// podColours are those of the prefixes of logs, one after another for each image.
+var podColours = [...]string{"36", "35", "34", "33", "32", "96", "95", "94", "93", "92"}
+
+// pod writes a line of a container behind its prefix, in the colour of its image.
+func (p *plain) pod(e event.PodLog) {
+	if e.Prefix == "" {
+		p.line("%s", e.Line)
+		return
+	}
+	if _, known := p.colours[e.Image]; !known {
+		p.colours[e.Image] = podColours[len(p.colours)%len(podColours)]
+	}
+	p.line("%s %s", p.paint(p.colours[e.Image], e.Prefix), e.Line)
 }
 
 func (p *plain) proved(e event.WorkloadProved) {

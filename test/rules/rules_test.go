@@ -19,14 +19,15 @@ const module = "github.com/davit-dev/davit/"
 var rooms = map[string][]string{
 	"cmd/davit": {"internal/cli"},
 	"internal/cli": {
-		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/image", "internal/imagetest",
+		"internal/build", "internal/cache", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/image", "internal/imagetest",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/pipeline", "internal/plan", "internal/render", "internal/report", "internal/tag",
 	},
 	"internal/pipeline": {
-		"internal/build", "internal/cache", "internal/config", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
+		"internal/build", "internal/cache", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/plan", "internal/render", "internal/tag",
 	},
-	"internal/plan":     {"internal/build", "internal/config", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs", "internal/manifest"},
+	"internal/deploy":   {"internal/engine", "internal/event"},
+	"internal/plan":     {"internal/build", "internal/config", "internal/deploy", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs", "internal/manifest"},
 	"internal/render":   {"internal/command", "internal/config", "internal/event", "internal/manifest"},
 	"internal/manifest": {"internal/config/diag", "internal/image"},
 	"internal/cache":    {"internal/event", "internal/image", "internal/inputs"},
@@ -36,7 +37,7 @@ var rooms = map[string][]string{
 	"internal/imagetest": {
 		"internal/build", "internal/command", "internal/engine", "internal/event", "internal/inputs",
 	},
-	"internal/hook":    {"internal/command", "internal/event"},
+	"internal/hook":    {"internal/command", "internal/event", "internal/kube"},
 	"internal/report":  {"internal/event"},
 	"internal/config":  {},
 	"internal/command": {},
