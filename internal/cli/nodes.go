@@ -24,6 +24,9 @@ func (n *nodeFlags) addTo(f *pflag.FlagSet, affinity bool) {
 
 // options asks for the cluster's nodes, where nobody has: one whose nodes are all alike is left as it is.
 func (n *nodeFlags) options(ctx context.Context, s *session) (pipeline.NodeOptions, error) {
+	if s.kube == nil {
+		return pipeline.NodeOptions{}, nil
+	}
 	o := pipeline.NodeOptions{Tolerate: n.tolerate && strings.HasPrefix(s.kube.Context(), "gke")}
 	if !n.affinity {
 		return o, nil

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -53,6 +54,7 @@ type needs struct {
 	cluster bool // it cannot do without a cluster
 	nodes   bool // it wants to know what platforms the cluster's nodes are
 	offline bool // it asks no cluster
+	aside   bool // the config only lends settings: it may be missing, and parts that davit does not carry out do not matter
 }
 
 // open reads the config and connects what the command needs. Nothing is changed yet.
@@ -60,11 +62,15 @@ func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buil
 	s := &session{world: w, sink: sink, flags: c, options: o, deploys: n.cluster}
 	s.options.WorkDir, s.options.Home, s.options.Getenv = w.Dir, w.Home, s.getenv
 	var err error
-	if s.configs, err = c.load(ctx, w, sink, n.command, false); err != nil {
-		return nil, err
+	if !n.aside || !c.none(w) {
+		if s.configs, err = c.load(ctx, w, sink, n.command, false); err != nil {
+			return nil, err
+		}
 	}
-	if err := plan.Supported(s.configs); err != nil {
-		return nil, err
+	if !n.aside {
+		if err := plan.Supported(s.configs); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.connect(ctx, n); err != nil {
 		return nil, err
@@ -144,7 +150,8 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 	for _, c := range s.configs {
 		o.Context = cmp.Or(o.Context, c.Model.Deploy.KubeContext)
 	}
-	if !n.offline {
+	dockerOnly := len(s.configs) > 0 && !slices.ContainsFunc(s.configs, func(c *davitconfig.Config) bool { return !plan.DockerOnly(c) })
+	if !n.offline && !dockerOnly {
 		if s.kube, err = kube.Connect(o); err != nil && n.cluster {
 			return err
 		}
@@ -152,8 +159,11 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 	if err := s.applySettings(ctx); err != nil {
 		return err
 	}
+	if dockerOnly {
+		s.cluster = imageload.Cluster{Local: true} // the Docker Engine is where images are to be
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	if n.cluster && slices.ContainsFunc(s.configs, func(c *davitconfig.Config) bool { return c.Name == "" }) {
+	if n.cluster && slices.ContainsFunc(s.configs, func(c *davitconfig.Config) bool { return c.Name == "" || c.Model.Deploy.Docker != nil }) {
 		group.Go(func() error {
 			s.project = projectName(groupCtx, s.world)
 			return nil
@@ -232,6 +242,7 @@ func (s *session) pipeline(b *buildFlags) {
 		Engine: engine.NewImages(s.engine, s.dockerConfig()),
 	})
 	s.pipe.Rendering = s.rendering()
+	s.pipe.Containers = sync.OnceValues(s.containers)
 	if b == nil {
 		return
 	}

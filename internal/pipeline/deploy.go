@@ -24,6 +24,9 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
 	var rules []manifest.Rules
 	for _, r := range rendered {
 		all, rules = append(all, r.Objects...), append(rules, r.Rules...)
+		for image := range r.Docker.Images() {
+			bases[image] = true // it need not be in a manifest either
+		}
 	}
 	selector, err := manifest.NewSelector(rules...)
 	if err != nil {
@@ -76,8 +79,16 @@ func (p *Pipeline) warn(format string, args ...any) {
 func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Image) error {
 	began := p.Now()
 	var applied [][]kube.Applied
+	var running containers
+	inCluster := slices.DeleteFunc(slices.Clone(rendered), func(r Rendered) bool { return r.Elsewhere })
 	err := p.stage(event.StageDeploy, func() error {
 		for _, r := range rendered {
+			if err := running.start(ctx, p, r, images); err != nil {
+				return err
+			}
+			if r.Elsewhere {
+				continue
+			}
 			result, err := p.apply(ctx, r)
 			if err != nil {
 				return err
@@ -89,8 +100,8 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 	if err != nil {
 		return err
 	}
-	rollout, err := p.wait(ctx, rendered, applied)
-	if err != nil {
+	rollout, err := p.wait(ctx, inCluster, applied)
+	if err := errors.Join(err, running.settle(ctx)); err != nil {
 		return err
 	}
 	timed := event.SinkFunc(func(e event.Event) {
@@ -100,37 +111,7 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 		}
 		p.Sink.Emit(e)
 	})
-	built, err := p.expected(ctx, images)
-	if err != nil {
-		return err
-	}
-	return kube.Prove(rollout, built, timed)
-}
-
-// expected says under which digests the nodes may know the images.
-func (p *Pipeline) expected(ctx context.Context, images []Image) ([]kube.Built, error) {
-	built := make([]kube.Built, 0, len(images))
-	for _, i := range images {
-		if i.Digest == "" {
-			continue // known by its tag only, which proves nothing
-		}
-		digests := i.Loaded
-		if digests == nil {
-			digests = []string{i.Digest}
-		}
-		if i.Index {
-			var err error
-			if digests, err = p.Cache.Digests(ctx, i.Ref); err != nil {
-				return nil, fmt.Errorf("proving what runs: %w", err)
-			}
-		}
-		b := kube.Built{Image: i.Name, Digests: digests}
-		if i.Local {
-			b.Refs = []string{i.Ref} // with a tag that only this image has
-		}
-		built = append(built, b)
-	}
-	return built, nil
+	return p.prove(ctx, rollout, images, timed)
 }
 
 func (p *Pipeline) apply(ctx context.Context, r Rendered) ([]kube.Applied, error) {
@@ -219,12 +200,19 @@ func (p *Pipeline) Delete(ctx context.Context, rendered []Rendered) error {
 	return p.stage(event.StageDelete, func() error {
 		var errs []error
 		for _, r := range slices.Backward(rendered) {
-			objects, err := p.objects(r)
-			if err == nil {
-				err = p.Kube.Delete(ctx, p.set(r.Deployment), objects, kube.DeleteOptions{Foreground: true, Deadline: 2 * time.Minute}, p.Sink)
+			if !r.Elsewhere {
+				errs = append(errs, p.deleteObjects(ctx, r))
 			}
-			errs = append(errs, err)
+			errs = append(errs, p.deleteContainers(ctx, r))
 		}
 		return errors.Join(errs...)
 	})
+}
+
+func (p *Pipeline) deleteObjects(ctx context.Context, r Rendered) error {
+	objects, err := p.objects(r)
+	if err != nil {
+		return err
+	}
+	return p.Kube.Delete(ctx, p.set(r.Deployment), objects, kube.DeleteOptions{Foreground: true, Deadline: 2 * time.Minute}, p.Sink)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/cache"
+	"github.com/davit-dev/davit/internal/deploy/docker"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image/load"
@@ -40,6 +41,8 @@ type Pipeline struct {
 	// Test tests built images.
 	Test func(ctx context.Context, cases []imagetest.Case) error
 	Kube *kube.Client
+	// Containers gives what runs containers in the user's Docker Engine.
+	Containers func() (*docker.Deployer, error)
 
 	SkipTests     bool     // as custom builds are told
 	DockerEnviron []string // "NAME=value", leads custom builds to the cluster's own Docker Engine; often none

@@ -19,14 +19,15 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 	var out []Deployment
 	for _, c := range configs {
 		m := c.Model
-		if len(m.Manifests.RawYAML) == 0 && m.Manifests.Kustomize == nil && m.Manifests.Helm == nil {
+		if len(m.Manifests.RawYAML) == 0 && m.Manifests.Kustomize == nil && m.Manifests.Helm == nil && m.Deploy.Docker == nil {
 			continue
 		}
 		d := Deployment{
 			Set: setName(c, project), Namespace: o.Namespace, Labels: o.Labels, Force: o.Force, Wait: true,
-			Dir:      c.Dir,
-			Deadline: time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
-			Tolerate: o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
+			Dir:       c.Dir,
+			Deadline:  time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
+			Tolerate:  o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
+			Elsewhere: DockerOnly(c),
 		}
 		if err := d.manifests(c, o); err != nil {
 			return nil, err
@@ -35,6 +36,9 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			if check != nil {
 				d.Wait = *check
 			}
+		}
+		if err := d.containers(c, configs, project, o); err != nil {
+			return nil, err
 		}
 		if k := m.Deploy.Kubectl; d.Namespace == "" && k != nil && k.DefaultNamespace != nil {
 			namespace, err := o.Templates.Field(c, *k.DefaultNamespace, nil, "deploy", "kubectl", "defaultNamespace")
@@ -71,18 +75,9 @@ func (d *Deployment) manifests(c *config.Config, o Options) error {
 	if m.Helm != nil {
 		d.Charts = &Charts{c, m.Helm}
 	}
-	if text := c.Annotations[manifest.ImagePathsAnnotation]; text != "" {
-		rules, err := manifest.ParseImagePaths(text)
-		if err != nil {
-			errs = append(errs, c.Error(err.Error(), "write Kind.group=.path,.path; ...", "metadata", "annotations", manifest.ImagePathsAnnotation))
-		}
-		d.Rules = append(d.Rules, rules)
-	}
-	if s := c.Model.ResourceSelector; len(s.Allow)+len(s.Deny) > 0 {
-		d.Rules = append(d.Rules, manifest.Rules{Allow: filters(s.Allow), Deny: filters(s.Deny)})
-	}
-	d.Rules = append(d.Rules, o.Rules...)
-	return errors.Join(errs...)
+	rules, err := ownRules(c)
+	d.Rules = append(rules, o.Rules...)
+	return errors.Join(append(errs, err)...)
 }
 
 func filters(from []model.ResourceFilter) []manifest.Filter {

@@ -98,7 +98,7 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	if !ok {
 		environment = &model.LocalBuild{} // the others are refused by Supported
 	}
-	d.Push = *cmp.Or(o.Push, environment.Push, new(!o.LocalCluster))
+	d.Push = *cmp.Or(o.Push, environment.Push, new(!o.LocalCluster && !DockerOnly(c)))
 	d.Import = environment.TryImportMissing
 	switch builder := a.Builder.(type) {
 	case *model.Docker:

@@ -16,6 +16,7 @@ import (
 	"github.com/davit-dev/davit/internal/build/local"
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/deploy/docker"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
@@ -118,6 +119,8 @@ type Deployment struct {
 	Rules         []manifest.Rules // where objects hold images and labels; later ones win
 	Labels        map[string]string
 	Force         bool
+	Elsewhere     bool        // the manifests do not go to the cluster
+	Docker        *docker.Set // what runs in a Docker Engine; nil: nothing
 
 	Wait     bool
 	Deadline time.Duration // zero: each workload's own

@@ -29,7 +29,6 @@ func Supported(configs []*config.Config) error {
 			{m.Manifests.Transform != nil, "transform", []any{"manifests", "transform"}},
 			{m.Manifests.Validate != nil, "validate", []any{"manifests", "validate"}},
 			{len(m.Manifests.Hooks.Before)+len(m.Manifests.Hooks.After) > 0, "hooks around rendering", []any{"manifests", "hooks"}},
-			{m.Deploy.Docker != nil, "deployments to a Docker Engine", []any{"deploy", "docker"}},
 			{m.Deploy.Helm != nil && len(m.Deploy.Helm.Releases) > 0, "releases of helm", []any{"deploy", "helm"}},
 			{m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
 			{m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},

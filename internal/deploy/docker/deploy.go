@@ -1,0 +1,379 @@
+// Package docker runs images as containers of a Docker Engine: what `deploy.docker` of a config asks for.
+//
+// Containers carry labels that say which set they are of, for which image, and how they were made. One that runs, of the very image that is wanted and made
+// as is wanted, is left alone; whatever else there is for an image of the set makes room for a new one: an older version, one that ended, what a
+// run that was killed left, what Skaffold started. So a run repairs what came before it.
+package docker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"github.com/davit-dev/davit/internal/engine"
+	"github.com/davit-dev/davit/internal/event"
+)
+
+// Labels of containers and networks.
+const (
+	labelSet      = "davit.dev/set"      // Set.Name
+	labelImage    = "davit.dev/image"    // Container.Image
+	labelSettings = "davit.dev/settings" // a digest of how the container was made
+	labelNetwork  = "davit.dev/network"  // on networks
+	labelSkaffold = "skaffold.dev/run-id"
+)
+
+// Set is what one config runs.
+type Set struct {
+	Name       string // its containers are found by it
+	Network    string // the name of the network that its containers share with those of the project's other sets
+	Labels     map[string]string
+	Containers []Container
+	Wait       bool          // until all run, and are healthy if their images say what that is
+	Deadline   time.Duration // of that; 0: ten minutes
+}
+
+// Images are the artifacts of a set; a set that is nil has none.
+func (s *Set) Images() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if s == nil {
+			return
+		}
+		for _, c := range s.Containers {
+			if !yield(c.Image) {
+				return
+			}
+		}
+	}
+}
+
+const defaultDeadline = 10 * time.Minute
+
+// Container is one image to run.
+type Container struct {
+	Image string // the artifact's name in the config
+	Ports []Port
+}
+
+// Port is a TCP port of a container that this machine offers as well.
+type Port struct {
+	Container uint16
+	Address   netip.Addr // of this machine
+	Local     uint16     // when it is taken, one close by; 0: any
+}
+
+// Image is what an artifact became.
+type Image struct {
+	Ref string // as the Engine or a registry knows it
+	ID  string // "sha256:...", as the Engine names it; empty: what Ref means, which a digest or the Engine has to pin
+}
+
+// Deployer runs containers in one Engine.
+type Deployer struct {
+	Client *client.Client
+	Config string // the folder of the docker command's configuration, for credentials
+	Now    func() time.Time
+	Sink   event.Sink
+}
+
+// Started are the containers of a set that Start found or started.
+type Started struct {
+	set   Set
+	tasks []task
+}
+
+// Start makes the containers of a set run, and starts what it has to in the set's order. images are by the artifacts' names; a container whose image is not
+// among them is left out, with a Warning.
+func (d *Deployer) Start(ctx context.Context, set Set, images map[string]Image) (*Started, error) {
+	ids, err := d.bring(ctx, set, images)
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.look(ctx, set, ids)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.remove(ctx, r.stale); err != nil {
+		return nil, err
+	}
+	if err := d.network(ctx, set); err != nil {
+		return nil, err
+	}
+	for i := range r.tasks {
+		if err := d.start(ctx, set, r, &r.tasks[i], images); err != nil {
+			return nil, err
+		}
+	}
+	return &Started{set, r.tasks}, nil
+}
+
+// bring makes the Engine have the images and gives their ids, by the artifacts' names.
+func (d *Deployer) bring(ctx context.Context, set Set, images map[string]Image) (map[string]string, error) {
+	ids := map[string]string{}
+	for _, c := range set.Containers {
+		i, ok := images[c.Image]
+		if !ok {
+			d.warn("deploy.docker names the image %s, which no artifact has: nothing is run for it", c.Image)
+			continue
+		}
+		ref := i.Ref
+		if i.ID != "" {
+			ref = i.ID
+		}
+		id, err := engine.ImageID(ctx, d.Client, ref)
+		if err == nil && id == "" {
+			id, err = d.pull(ctx, i)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids[c.Image] = id
+	}
+	return ids, nil
+}
+
+func (d *Deployer) pull(ctx context.Context, i Image) (string, error) {
+	auth, err := engine.Credentials(d.Config, i.Ref)
+	if err != nil {
+		return "", err
+	}
+	if err := engine.Pull(ctx, d.Client, i.Ref, auth); err != nil {
+		return "", fmt.Errorf("pulling %s into the Docker Engine, which does not have it: %w", i.Ref, err)
+	}
+	id, err := engine.ImageID(ctx, d.Client, i.Ref)
+	if err == nil && id == "" {
+		err = fmt.Errorf("the Docker Engine pulled %s and does not have it", i.Ref)
+	}
+	return id, err
+}
+
+// task is one container of the set on its way.
+type task struct {
+	Container
+	settings string // its digest
+	image    string // id
+	verb     string
+	name, id string // of the container
+	began    time.Time
+}
+
+func (t *task) resource() string { return "container/" + t.name }
+
+// found is what there is to do.
+type found struct {
+	tasks []task
+	stale []container.Summary
+	names map[string]bool // those that are taken
+}
+
+// look compares what the Engine has with what is wanted.
+func (d *Deployer) look(ctx context.Context, set Set, ids map[string]string) (*found, error) {
+	all, err := d.Client.ContainerList(ctx, client.ContainerListOptions{All: true})
+	if err != nil {
+		return nil, fmt.Errorf("asking the Docker Engine for its containers: %w", err)
+	}
+	r := &found{names: map[string]bool{}}
+	for _, c := range set.Containers {
+		id, ok := ids[c.Image]
+		if !ok {
+			continue
+		}
+		r.tasks = append(r.tasks, task{Container: c, image: id, settings: set.settings(c), verb: "created"})
+	}
+	for _, c := range all.Items {
+		name := nameOf(c)
+		i := slices.IndexFunc(r.tasks, func(t task) bool { return set.has(c, t.Image) })
+		switch {
+		case i < 0:
+			r.names[name] = true
+			if c.Labels[labelSet] == set.Name {
+				d.warn("container/%s was run before and is not in the config any more: it stays", name)
+			}
+		case r.tasks[i].id == "" && c.State == container.StateRunning && c.ImageID == r.tasks[i].image && c.Labels[labelSettings] == r.tasks[i].settings:
+			r.names[name] = true
+			r.tasks[i].id, r.tasks[i].name, r.tasks[i].verb = c.ID, name, "unchanged"
+		default:
+			r.stale = append(r.stale, c)
+			if r.tasks[i].id == "" {
+				r.tasks[i].verb = "replaced"
+			}
+		}
+	}
+	return r, nil
+}
+
+// has says whether a container is the set's, for an image: by its labels, or because Skaffold made it and named it so.
+func (s Set) has(c container.Summary, image string) bool {
+	if c.Labels[labelSet] != "" {
+		return c.Labels[labelSet] == s.Name && c.Labels[labelImage] == image
+	}
+	ours := regexp.MustCompile("^" + regexp.QuoteMeta(containerName(image)) + `(-\d+)?$`)
+	return c.Labels[labelSkaffold] != "" && ours.MatchString(nameOf(c))
+}
+
+// settings is a digest of all that a container is made of beside its image.
+func (s Set) settings(c Container) string {
+	text, _ := json.Marshal(struct { // of texts and numbers alone: it cannot fail
+		Network string
+		Labels  map[string]string
+		Ports   []Port
+	}{s.Network, s.Labels, c.Ports})
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+func nameOf(c container.Summary) string {
+	if len(c.Names) == 0 {
+		return c.ID
+	}
+	return strings.TrimPrefix(c.Names[0], "/")
+}
+
+// containerName is the image's name, with what may not be in a container's name replaced.
+func containerName(image string) string {
+	return strings.TrimLeft(regexp.MustCompile(`[^a-zA-Z0-9_.-]`).ReplaceAllString(image, "-"), "_.-")
+}
+
+// network makes the set's network, if there is none of its name.
+func (d *Deployer) network(ctx context.Context, set Set) error {
+	_, err := d.Client.NetworkInspect(ctx, set.Network, client.NetworkInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		_, err = d.Client.NetworkCreate(ctx, set.Network, client.NetworkCreateOptions{Labels: map[string]string{labelNetwork: set.Network}})
+		if errdefs.IsConflict(err) { // another davit was faster
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("making the network %s in the Docker Engine: %w", set.Network, err)
+	}
+	return nil
+}
+
+// start creates and starts the container of a task, unless it runs already.
+func (d *Deployer) start(ctx context.Context, set Set, r *found, t *task, images map[string]Image) error {
+	t.began = d.Now()
+	if t.verb != "unchanged" {
+		if err := d.create(ctx, set, r, t, images[t.Image].Ref); err != nil {
+			return err
+		}
+		if _, err := d.Client.ContainerStart(ctx, t.id, client.ContainerStartOptions{}); err != nil {
+			return fmt.Errorf("starting %s of image %s: %w", t.resource(), t.Image, err)
+		}
+	}
+	d.Sink.Emit(event.ObjectApplied{Resource: t.resource(), Verb: t.verb})
+	return nil
+}
+
+func (d *Deployer) create(ctx context.Context, set Set, r *found, t *task, ref string) error {
+	t.name = containerName(t.Image)
+	for n := 1; r.names[t.name]; n++ {
+		t.name = fmt.Sprintf("%s-%d", containerName(t.Image), n)
+	}
+	r.names[t.name] = true
+	exposed, bindings, err := d.bind(t)
+	if err != nil {
+		return err
+	}
+	labels := maps.Clone(set.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[labelSet], labels[labelImage], labels[labelSettings] = set.Name, t.Image, t.settings
+	made, err := d.Client.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Name:       t.name,
+		Config:     &container.Config{Image: ref, Labels: labels, ExposedPorts: exposed},
+		HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(set.Network), PortBindings: bindings},
+		// Others find it by the image's name, whatever the container had to be called.
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			set.Network: {Aliases: []string{containerName(t.Image)}},
+		}},
+	})
+	if err != nil {
+		return fmt.Errorf("creating %s of image %s: %w", t.resource(), t.Image, err)
+	}
+	t.id = made.ID
+	return nil
+}
+
+// Delete takes away the containers of a set and what Skaffold runs for its images, and the networks that nobody is in any more.
+func (d *Deployer) Delete(ctx context.Context, set Set) error {
+	all, err := d.Client.ContainerList(ctx, client.ContainerListOptions{All: true})
+	if err != nil {
+		return fmt.Errorf("asking the Docker Engine for its containers: %w", err)
+	}
+	var doomed []container.Summary
+	leave, stay := map[string]bool{set.Network: true}, map[string]bool{} // networks
+	for _, c := range all.Items {
+		network := c.HostConfig.NetworkMode
+		if c.Labels[labelSet] != set.Name && !slices.ContainsFunc(set.Containers, func(w Container) bool { return set.has(c, w.Image) }) {
+			stay[network] = true // one that ended is in its network as well, and the network does not say so
+			continue
+		}
+		doomed = append(doomed, c)
+		leave[network] = true
+	}
+	if err := d.remove(ctx, doomed); err != nil {
+		return err
+	}
+	for _, c := range doomed {
+		d.Sink.Emit(event.ObjectApplied{Resource: "container/" + nameOf(c), Verb: "deleted"})
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(leave)) {
+		if !stay[name] {
+			errs = append(errs, d.leave(ctx, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// leave takes away a network that davit or Skaffold made, unless a container is in it.
+func (d *Deployer) leave(ctx context.Context, name string) error {
+	found, err := d.Client.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	switch labels := found.Network.Labels; {
+	case errdefs.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("asking the Docker Engine for the network %s: %w", name, err)
+	case labels[labelNetwork] == "" && labels[labelSkaffold] == "" || len(found.Network.Containers) > 0:
+		return nil
+	}
+	if _, err := d.Client.NetworkRemove(ctx, name, client.NetworkRemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("removing the network %s from the Docker Engine: %w", name, err)
+	}
+	d.Sink.Emit(event.ObjectApplied{Resource: "network/" + name, Verb: "deleted"})
+	return nil
+}
+
+// remove stops and removes containers side by side: each may take its time to end.
+func (d *Deployer) remove(ctx context.Context, all []container.Summary) error {
+	return forAll(all, func(c container.Summary) error {
+		_, err := d.Client.ContainerStop(ctx, c.ID, client.ContainerStopOptions{})
+		if err == nil || ctx.Err() == nil && !errdefs.IsNotFound(err) {
+			_, err = d.Client.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true})
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
+			return fmt.Errorf("removing container/%s: %w", nameOf(c), err)
+		}
+		return nil
+	})
+}
+
+func (d *Deployer) warn(format string, args ...any) {
+	d.Sink.Emit(event.Warning{Message: fmt.Sprintf(format, args...)})
+}

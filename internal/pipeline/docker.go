@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/davit-dev/davit/internal/deploy/docker"
+)
+
+// containers are those of a run that were started.
+type containers struct {
+	deployer *docker.Deployer
+	started  []*docker.Started
+}
+
+// start runs what a deployment runs in a Docker Engine.
+func (c *containers) start(ctx context.Context, p *Pipeline, r Rendered, images []Image) (err error) {
+	if r.Docker == nil {
+		return nil
+	}
+	if c.deployer, err = p.Containers(); err != nil {
+		return err
+	}
+	known := make(map[string]docker.Image, len(images))
+	for _, i := range images {
+		known[i.Name] = docker.Image{Ref: i.Ref}
+		if i.Local {
+			known[i.Name] = docker.Image{Ref: i.Ref, ID: i.Digest}
+		}
+	}
+	started, err := c.deployer.Start(ctx, *r.Docker, known)
+	if err != nil {
+		return fmt.Errorf("deploying: %w", err)
+	}
+	c.started = append(c.started, started)
+	return nil
+}
+
+// settle waits for the containers of all deployments and proves what they run.
+func (c *containers) settle(ctx context.Context) error {
+	var errs []error
+	for _, s := range c.started {
+		errs = append(errs, c.deployer.Settle(ctx, s))
+	}
+	return errors.Join(errs...)
+}
+
+// deleteContainers takes away what a deployment runs in a Docker Engine.
+func (p *Pipeline) deleteContainers(ctx context.Context, r Rendered) error {
+	if r.Docker == nil {
+		return nil
+	}
+	deployer, err := p.Containers()
+	if err != nil {
+		return err
+	}
+	return deployer.Delete(ctx, *r.Docker)
+}
