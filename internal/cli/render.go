@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -18,10 +16,13 @@ type renderOptions struct {
 	config  configFlags
 	build   buildFlags
 	images  imageFlags
+	values  valueFlags
+	nodes   nodeFlags
 	labels  []string
 	rules   string
 	output  string
 	offline bool
+	loud    bool
 }
 
 func newRender(w World, c *common) *cobra.Command {
@@ -47,13 +48,16 @@ taken (tag), the images are built (local), or the manifests keep the images that
 	f.StringSliceVarP(&o.labels, "label", "l", nil, "label to set on objects and their pods, name=value")
 	f.StringVar(&o.rules, "resource-selector-rules-file", "", "file that says where kinds hold images and labels, as resourceSelector does; it has the last word")
 	f.StringVarP(&o.output, "output", "o", "", "file to write to, in place of standard output")
-	f.BoolVar(&o.offline, "offline", false, "ask no cluster")
+	f.BoolVar(&o.offline, "offline", false, "ask no cluster, and put objects into no namespace")
+	f.BoolVar(&o.loud, "loud", false, "say what is built and why, on standard error")
+	o.values.addTo(f, true)
+	o.nodes.addTo(f, false)
 	without(f, "hydration-dir", "cloud-run-project", "cloud-run-location")
-	notYet(f, "set", "set-value-file", "loud")
 	return cmd
 }
 
 func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
+	o.report.quiet = !o.loud
 	sink, err := o.report.open(w, o.common, true)
 	if err != nil {
 		return err
@@ -71,11 +75,14 @@ func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
 	if err := s.readRules(o.rules); err != nil {
 		return err
 	}
+	if s.pipe.Rendering.Values, err = o.values.read(w); err != nil {
+		return err
+	}
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err
 	}
-	images, err := o.find(ctx, w, s)
+	artifacts, images, err := o.find(ctx, w, s)
 	if err != nil {
 		return err
 	}
@@ -85,36 +92,50 @@ func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
 	if err := s.pipe.SetImages(rendered, images); err != nil {
 		return err
 	}
-	if o.config.namespace != "" {
+	if !o.offline {
 		if err := s.pipe.SetNamespace(rendered, o.config.namespace); err != nil {
+			return err
+		}
+		if s.kube != nil {
+			if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
+				return err
+			}
+		}
+		if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
 			return err
 		}
 	}
 	return o.write(w, rendered)
 }
 
-// find gives the images that the manifests get.
-func (o *renderOptions) find(ctx context.Context, w World, s *session) ([]pipeline.Image, error) {
-	if o.images.given() {
-		o.images.tag = o.build.tag
-		return o.images.read(w, s.configs, s.options.Repo)
-	}
+// find gives the images that the manifests get, and the artifacts that were built for that.
+func (o *renderOptions) find(ctx context.Context, w World, s *session) ([]plan.Artifact, []pipeline.Image, error) {
 	source, err := plan.ParseDigestSource(o.build.digestSource, s.cluster.Local)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, nil, usageError{err}
+	}
+	if o.images.given() {
+		o.images.tag = o.build.tag
+		images, err := o.images.read(w, nil, s.options.Repo)
+		if err == nil && source == plan.DigestRemote {
+			err = s.pipe.Resolve(ctx, images)
+		}
+		return nil, images, err
 	}
 	if source == plan.DigestLocal {
 		artifacts, err := s.prepare(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return s.build(ctx, artifacts)
+		images, err := s.build(ctx, artifacts)
+		return artifacts, images, err
 	}
 	drafts, err := plan.Drafts(s.configs, s.options)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return s.pipe.Unbuilt(ctx, drafts, source)
+	images, err := s.pipe.Unbuilt(ctx, drafts, source)
+	return nil, images, err
 }
 
 func (o *renderOptions) write(w World, rendered []pipeline.Rendered) error {
@@ -122,9 +143,5 @@ func (o *renderOptions) write(w World, rendered []pipeline.Rendered) error {
 	for _, r := range rendered {
 		all = append(all, r.Objects...)
 	}
-	var text bytes.Buffer
-	if err := manifest.Stream(&text, all); err != nil {
-		return fmt.Errorf("writing the manifests: %w", err)
-	}
-	return writeOutput(w, o.output, text.Bytes())
+	return writeObjects(w, o.output, all)
 }

@@ -28,6 +28,7 @@ type Image struct {
 	Base   bool     // another artifact stands on it
 	Local  bool     // the Docker Engine has it, and no registry
 	Loaded []string // digests under which nodes may know an image that is Local
+	Found  bool     // a manifest names it, and nothing else is known of it
 }
 
 // Build builds what is not up to date, side by side along what requires what. What was built before another artifact failed stays built and

@@ -22,21 +22,33 @@ func (p *Pipeline) Unbuilt(ctx context.Context, drafts []plan.Draft, source plan
 	}
 	p.announceTags(drafts, tagged)
 	images := make([]Image, len(drafts))
-	refs := make([]string, len(drafts))
 	for i, d := range drafts {
-		refs[i] = tagged[i].String()
-		images[i] = Image{Name: d.Image, Ref: refs[i]}
+		images[i] = Image{Name: d.Image, Ref: tagged[i].String()}
 	}
 	if source != plan.DigestRemote {
 		return images, nil
 	}
+	return images, p.Resolve(ctx, images)
+}
+
+// Resolve adds the digests that the registries have under the tags of the images, where those have none.
+func (p *Pipeline) Resolve(ctx context.Context, images []Image) error {
+	var refs []string
+	for _, i := range images {
+		if i.Digest == "" {
+			refs = append(refs, i.Ref)
+		}
+	}
 	digests, err := p.Cache.Resolve(ctx, refs)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the images in their registries (--digest-source remote): %w", err)
+		return fmt.Errorf("looking for the images in their registries (--digest-source remote): %w", err)
 	}
-	for i, digest := range digests {
-		tagged[i].Digest = digest
-		images[i].Ref, images[i].Digest, images[i].Index = tagged[i].String(), digest, true
+	for i := range images {
+		if image := &images[i]; image.Digest == "" {
+			image.Digest, image.Index = digests[0], true
+			image.Ref += "@" + image.Digest
+			digests = digests[1:]
+		}
 	}
-	return images, nil
+	return nil
 }

@@ -23,8 +23,9 @@ type Rendering struct {
 	Bucket    func(ctx context.Context, address string) (dir string, err error) // copies what a gs:// address names
 	Helm      helm.Options                                                      // Dir is each config's own
 	Templates *template.Expander
-	Home      string // what ~ stands for
-	Namespace string // of the command line; empty: the releases' own
+	Home      string            // what ~ stands for
+	Namespace string            // of the command line; empty: the releases' own
+	Values    map[string]string // parameters of manifests, and values of all charts
 }
 
 // Rendered is a deployment with its objects.
@@ -47,6 +48,7 @@ func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([
 			}, p.Sink)
 			rendered[i].Objects, errs = append(rendered[i].Objects, objects...), append(errs, err)
 		}
+		errs = append(errs, manifest.SetValues(rendered[i].Objects, p.Rendering.Values))
 	}
 	return rendered, errors.Join(errs...)
 }
@@ -81,7 +83,8 @@ func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images
 // charts renders the releases of a deployment side by side; their objects come in the order of the config.
 func (p *Pipeline) charts(ctx context.Context, d plan.Deployment, images map[string]string) ([]manifest.Object, error) {
 	flags := d.Charts.Helm.Flags
-	x := release.Context{Config: d.Charts.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace}
+	x := release.Context{Config: d.Charts.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace,
+		Overrides: p.Rendering.Values}
 	releases, err := release.All(x, d.Charts.Helm.Releases, flags.Global, flags.Template, "manifests", "helm")
 	if err != nil {
 		return nil, err
