@@ -115,3 +115,17 @@ func digestIn(s string) string {
 	}
 	return s[i:]
 }
+
+// ProofErrors takes the containers that differ out of what Prove returns.
+func ProofErrors(err error) []*ProofError {
+	if proof, ok := err.(*ProofError); ok {
+		return []*ProofError{proof}
+	}
+	var all []*ProofError
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			all = append(all, ProofErrors(e)...)
+		}
+	}
+	return all
+}
