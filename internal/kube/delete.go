@@ -61,9 +61,6 @@ func (c *Client) Delete(ctx context.Context, set Set, objects []Object, o Delete
 	if err := c.deleteAll(ctx, victims, o, VerbDeleted, sink); err != nil {
 		return err
 	}
-	if err := c.deleteHistory(ctx, set, l.parent); err != nil {
-		return err
-	}
 	return c.deleteParent(ctx, set, l.parent)
 }
 

@@ -5,7 +5,6 @@ package kube_test
 import (
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // everyKind holds fields of all the sorts that the server changes in its own way: defaults, quantities, keys that it fills
@@ -308,17 +306,23 @@ func TestApplyErrorsNameTheObject(t *testing.T) {
 ---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: Bad}}
 ---
-{apiVersion: v1, kind: ConfigMap, metadata: {name: unknown}, dota: {}}
----
-{apiVersion: v1, kind: ConfigMap, metadata: {name: lost, namespace: no-such-namespace}}`)
-	for _, part := range []string{"test.yaml:2: applying configmap/Bad", "test.yaml:3: applying configmap/unknown", ".dota",
-		`test.yaml:4: applying configmap/lost in namespace no-such-namespace: namespace "no-such-namespace" does not exist: create it`} {
+{apiVersion: v1, kind: ConfigMap, metadata: {name: unknown}, dota: {}}`)
+	for _, part := range []string{"test.yaml:2: applying configmap/Bad", "test.yaml:3: applying configmap/unknown", ".dota"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("the error does not say %q: %v", part, err)
 		}
 	}
 	if len(r.Objects) != 1 || r.Objects[0].Resource != "configmap/good" {
 		t.Errorf("done: %+v", r.Objects)
+	}
+	// What can be known before anything is written costs nothing but the error.
+	c.reconnect()
+	_, r, err = c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: ConfigMap, metadata: {name: better}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: lost, namespace: no-such-namespace}}`)
+	if want := `test.yaml:2: applying configmap/lost in namespace no-such-namespace: namespace "no-such-namespace" does not exist: create it`; err == nil ||
+		!strings.Contains(err.Error(), want) || len(r.Objects)+len(c.writes()) > 0 {
+		t.Errorf("got %v, %v, wrote %q", err, r.Objects, c.writes())
 	}
 	_, _, err = c.apply(kube.ApplyOptions{}, `{apiVersion: example.org/v1, kind: Nothing, metadata: {name: a}}`)
 	if err == nil || !strings.Contains(err.Error(), "does not know the kind Nothing of example.org/v1") {
@@ -390,21 +394,7 @@ func TestApplyOverADeletion(t *testing.T) {
 // Whoever may do little can still deploy what they may.
 func TestApplyWithFewPermissions(t *testing.T) {
 	c := newCluster(t)
-	user := c.namespace + "-user"
-	c.mustApply(`{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: few}, rules: [{apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}]}
----
-{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: few}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: few}, subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: ` + user + `}]}`)
-	config, err := clientcmd.LoadFromFile(c.kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, u := range config.AuthInfos {
-		u.Impersonate = user
-	}
-	c.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, c.kubeconfig); err != nil {
-		t.Fatal(err)
-	}
+	c.asUser(`[{apiGroups: [""], resources: [secrets], verbs: [get, create, patch, delete]}, {apiGroups: [""], resources: [services], verbs: [get]}]`)
 	const manifest = `{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {a: b}}`
 	for _, want := range []string{"created secret/s", "unchanged secret/s"} {
 		c.reconnect()
@@ -416,7 +406,7 @@ func TestApplyWithFewPermissions(t *testing.T) {
 	if err := c.Delete(c.ctx, c.set, objects(t, manifest), kube.DeleteOptions{}, c); err != nil || !strings.Contains(c.warnings(), "only what is in the manifests is deleted") {
 		t.Errorf("got %v, warned: %s", err, c.warnings())
 	}
-	_, _, err = c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}`)
+	_, _, err := c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 80}]}}`)
 	if err == nil || !strings.Contains(err.Error(), "service/s") || !strings.Contains(err.Error(), "the user of this context may not do this") {
 		t.Errorf("got %v", err)
 	}
