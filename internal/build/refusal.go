@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -36,6 +37,8 @@ var answers = []answer{
 		"log in with an account that may use REPOSITORY: docker login HOST", false, false},
 	{`(?i)name[_ ]unknown|repository name not known|repository .* (not found|does not exist)`, "it has no repository REPOSITORY",
 		"create it there, or choose another with --default-repo", false, false},
+	{`timeout awaiting response headers|nothing was heard for`,
+		"it does not answer", "is it up, and what is in between (a proxy, a firewall)? It is reached from where the image is built", false, false},
 	{`connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout`,
 		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false, false},
 	{`\b5\d\d\b (?i:internal|bad|service|gateway)|HTTP 5\d\d|\bunavailable(: |$)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
@@ -63,6 +66,18 @@ func Refusal(doing, image string, err error) error {
 		e.Cause += ": " + detail
 	}
 	return e
+}
+
+// Patience is how long a registry may be silent before it is given up.
+const Patience = 5 * time.Minute
+
+// Silent is the [*RegistryError] about a registry that takes connections and does not answer.
+func Silent(doing, image string, silence time.Duration) error {
+	err := Refusal(doing, image, fmt.Errorf("nothing was heard for %s", silence.Round(time.Second/10)))
+	if e, ok := errors.AsType[*RegistryError](err); ok {
+		e.Cause += ": " + e.Err.Error()
+	}
+	return err
 }
 
 // matches compiles the pattern on each use: that is after a failure, and no start of davit shall pay for it.

@@ -60,20 +60,29 @@ func Open(e Endpoint) (*docker.Client, error) {
 
 // Push lets the Engine push ref with the user's credentials and returns the manifest's digest from its answer.
 // Progress lines go to line.
+//
+// The Engine tells how an upload goes; when it tells nothing for a while, it is the registry that does not answer.
 func Push(ctx context.Context, c *docker.Client, ref string, auth types.AuthConfig, line func(string)) (string, error) {
+	return push(ctx, c, ref, auth, line, patience)
+}
+
+func push(ctx context.Context, c *docker.Client, ref string, auth types.AuthConfig, line func(string), patience time.Duration) (string, error) {
 	header, err := authconfig.Encode(credentials(auth))
 	if err != nil {
 		return "", err
 	}
-	answer, err := c.ImagePush(ctx, ref, docker.ImagePushOptions{RegistryAuth: header})
+	w := listen(ctx, patience)
+	defer w.stop()
+	answer, err := c.ImagePush(w.ctx, ref, docker.ImagePushOptions{RegistryAuth: header})
 	if err != nil {
-		return "", err
+		return "", w.why(err)
 	}
 	var digest string
-	for message, err := range answer.JSONMessages(ctx) {
+	for message, err := range answer.JSONMessages(w.ctx) {
+		w.heard()
 		switch {
 		case err != nil:
-			return "", err
+			return "", w.why(err)
 		case message.Error != nil:
 			return "", message.Error
 		case message.Aux != nil:
@@ -105,17 +114,32 @@ func credentials(auth types.AuthConfig) registry.AuthConfig {
 	}
 }
 
-// Pull lets the Engine pull ref with the user's credentials.
+// Pull lets the Engine pull ref with the user's credentials. A registry that does not answer is given up, as by [Push].
 func Pull(ctx context.Context, c *docker.Client, ref string, auth types.AuthConfig) error {
+	return pull(ctx, c, ref, auth, patience)
+}
+
+func pull(ctx context.Context, c *docker.Client, ref string, auth types.AuthConfig, patience time.Duration) error {
 	header, err := authconfig.Encode(credentials(auth))
 	if err != nil {
 		return err
 	}
-	answer, err := c.ImagePull(ctx, ref, docker.ImagePullOptions{RegistryAuth: header})
+	w := listen(ctx, patience)
+	defer w.stop()
+	answer, err := c.ImagePull(w.ctx, ref, docker.ImagePullOptions{RegistryAuth: header})
 	if err != nil {
-		return err
+		return w.why(err)
 	}
-	return answer.Wait(ctx)
+	for message, err := range answer.JSONMessages(w.ctx) {
+		w.heard()
+		switch {
+		case err != nil:
+			return w.why(err)
+		case message.Error != nil:
+			return message.Error
+		}
+	}
+	return w.why(nil)
 }
 
 // ImageID is the id of an image in the Engine, "sha256:..."; "" when there is no such image.

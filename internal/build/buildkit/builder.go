@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config/configfile"
@@ -25,6 +26,7 @@ type Options struct {
 	Getenv       func(string) string // build secrets and SSH_AUTH_SOCK
 	DockerConfig string              // folder of the docker command's configuration; see DockerConfigDir
 	Carried      carried.Options     // for Where.Kind Carried
+	Patience     time.Duration       // with a registry that is silent; build.Patience when 0
 }
 
 // Builder builds with one BuildKit.

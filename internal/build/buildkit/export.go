@@ -17,6 +17,7 @@ import (
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/registry"
 	"github.com/davit-dev/davit/internal/engine"
+	patient "github.com/davit-dev/davit/internal/image/registry"
 )
 
 // export builds, and brings the image to its registry, into an archive or into a Docker Engine.
@@ -82,7 +83,7 @@ func (j *job) joinPlatforms(ctx context.Context, conn *connection, opt client.So
 		}
 		digests[platform] = digest
 	}
-	to := registry.Client{Keychain: registry.Docker(j.credentials), Insecure: j.request.Insecure}
+	to := registry.Client{Keychain: registry.Docker(j.credentials), Transport: patient.Transport(), Insecure: j.request.Insecure}
 	digest, err := to.Join(ctx, j.request.Ref, j.request.Platforms, digests)
 	if err != nil {
 		return build.Result{}, j.pushFailure(err)

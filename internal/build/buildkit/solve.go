@@ -3,6 +3,7 @@ package buildkit
 import (
 	"cmp"
 	"context"
+	"errors"
 
 	"github.com/moby/buildkit/client"
 
@@ -23,7 +24,7 @@ func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) 
 		if failed != nil && j.withoutSyntax(&opt, syntax, failed) {
 			answer, failed = j.solveOnce(ctx, conn, opt)
 		}
-		if failed != nil {
+		if _, silent := errors.AsType[*build.RegistryError](failed); failed != nil && !silent {
 			failed = j.failure(failed)
 		}
 		if build.IsBusy(failed) {
@@ -36,17 +37,29 @@ func (j *job) solve(ctx context.Context, conn *connection, opt client.SolveOpt) 
 
 func (j *job) solveOnce(ctx context.Context, conn *connection, opt client.SolveOpt) (map[string]string, error) {
 	j.log.forgetFailure()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	heard := newListener()
+	go func() {
+		if err := j.untilSilent(ctx, heard); err != nil {
+			stop(err)
+		}
+	}()
 	status := make(chan *client.SolveStatus)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
 		for s := range status {
 			j.log.update(s)
+			heard.update(s)
 		}
 	}()
 	resp, err := conn.Solve(ctx, nil, opt, status)
 	<-told
 	if err != nil {
+		if silent, ok := errors.AsType[*build.RegistryError](context.Cause(ctx)); ok {
+			return nil, silent
+		}
 		return nil, err
 	}
 	return resp.ExporterResponse, nil

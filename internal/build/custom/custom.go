@@ -38,7 +38,7 @@ var _ build.Builder = (*Builder)(nil)
 // New makes a Builder. It does no I/O.
 func New(o Options) *Builder {
 	if o.Transport == nil {
-		o.Transport = remote.DefaultTransport
+		o.Transport = registry.Transport()
 	}
 	if o.Keychain == nil {
 		o.Keychain = authn.DefaultKeychain

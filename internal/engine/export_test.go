@@ -1,0 +1,7 @@
+package engine
+
+// Push and Pull with another patience.
+var (
+	PushPatiently = push
+	PullPatiently = pull
+)
