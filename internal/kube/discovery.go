@@ -25,6 +25,8 @@ type Resource struct {
 	Namespaced bool     `json:"ns,omitempty"`
 	Status     bool     `json:"st,omitempty"` // has a status subresource
 	Verbs      []string `json:"vb,omitempty"`
+	Singular   string   `json:"sg,omitempty"`
+	Short      []string `json:"sh,omitempty"` // "deploy"
 }
 
 // GVR names the resource for the dynamic client.
@@ -178,11 +180,13 @@ func parseAggregated(body []byte) ([]Resource, error) {
 			Versions []struct {
 				Version   string
 				Resources []struct {
-					Resource     string
-					Scope        string
-					Verbs        []string
-					ResponseKind struct{ Group, Version, Kind string }
-					Subresources []struct{ Subresource string }
+					Resource         string
+					Scope            string
+					Verbs            []string
+					SingularResource string
+					ShortNames       []string
+					ResponseKind     struct{ Group, Version, Kind string }
+					Subresources     []struct{ Subresource string }
 				}
 			}
 		}
@@ -195,7 +199,7 @@ func parseAggregated(body []byte) ([]Resource, error) {
 		for _, v := range g.Versions {
 			for _, r := range v.Resources {
 				res := Resource{Group: g.Metadata.Name, Version: v.Version, Kind: r.ResponseKind.Kind, Name: r.Resource,
-					Namespaced: r.Scope == "Namespaced", Verbs: r.Verbs}
+					Namespaced: r.Scope == "Namespaced", Verbs: r.Verbs, Singular: r.SingularResource, Short: r.ShortNames}
 				for _, s := range r.Subresources {
 					res.Status = res.Status || s.Subresource == "status"
 				}
@@ -243,9 +247,9 @@ func parsePlain(body []byte) ([]Resource, error) {
 	var list struct {
 		GroupVersion string
 		Resources    []struct {
-			Name, Kind string
-			Namespaced bool
-			Verbs      []string
+			Name, Kind, SingularName string
+			Namespaced               bool
+			Verbs, ShortNames        []string
 		}
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
@@ -262,7 +266,8 @@ func parsePlain(body []byte) ([]Resource, error) {
 			status[name] = status[name] || sub == "status"
 			continue
 		}
-		all = append(all, Resource{Group: gv.Group, Version: gv.Version, Kind: r.Kind, Name: r.Name, Namespaced: r.Namespaced, Verbs: r.Verbs})
+		all = append(all, Resource{Group: gv.Group, Version: gv.Version, Kind: r.Kind, Name: r.Name, Namespaced: r.Namespaced, Verbs: r.Verbs,
+			Singular: r.SingularName, Short: r.ShortNames})
 	}
 	for i := range all {
 		all[i].Status = status[all[i].Name]
