@@ -27,8 +27,12 @@ func newLimiter(next http.RoundTripper, answered func(*http.Response)) *limiter 
 	return l
 }
 
-// RoundTrip holds a place until the headers are there: a watch or a log does not occupy one while it runs.
+// RoundTrip holds a place until the headers are there: a watch does not occupy one while it runs. The headers of a log that is followed come with
+// its first line, so that one takes no place.
 func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Query().Get("follow") == "true" {
+		return l.next.RoundTrip(req)
+	}
 	if err := l.enter(req.Context()); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,182 @@
+package kube
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// LogLine is a line of a container's log, without its newline.
+type LogLine struct {
+	Pod       *corev1.Pod // as it was when its container was first seen
+	Container string
+	Image     string // as in the pod's spec
+	Text      string
+}
+
+// TailOptions say which logs are followed.
+type TailOptions struct {
+	Namespaces []string
+	Pick       func(*corev1.Pod) bool // pods; all their containers are followed
+	Since      time.Time              // by this machine's clock
+	Line       func(LogLine)          // called from many goroutines
+	Warn       func(message string)   // what keeps a container from starting, and a cluster that does not answer
+}
+
+// Tail follows logs, also those of pods and containers that come later, until ctx is done. Logs and watches that break are taken up again where
+// they broke. An error is something that asking again does not mend, such as a missing permission.
+func (c *Client) Tail(ctx context.Context, o TailOptions) error {
+	ctx, stop := context.WithCancel(quiet(ctx))
+	defer stop()
+	t := &tailer{client: c, ctx: ctx, o: o, since: o.Since.Add(time.Duration(c.skew.Load())).Truncate(time.Second), alive: map[string]bool{}, warned: map[string]bool{}}
+	errs := make([]error, len(o.Namespaces))
+	var wait sync.WaitGroup
+	for i, namespace := range o.Namespaces {
+		wait.Go(func() {
+			if errs[i] = t.watch(namespace); errs[i] != nil {
+				stop()
+			}
+		})
+	}
+	wait.Wait()
+	t.streams.Wait()
+	return errors.Join(errs...)
+}
+
+// tailer follows the containers of the pods that it observes.
+type tailer struct {
+	client  *Client
+	ctx     context.Context //nolint:containedctx // of one call of Tail
+	o       TailOptions
+	since   time.Time
+	streams sync.WaitGroup
+
+	mu     sync.Mutex
+	alive  map[string]bool // containers that were seen, by id: whether they run
+	warned map[string]bool
+}
+
+// watch follows the pods of a namespace, through absences of the server of any length.
+func (t *tailer) watch(namespace string) error {
+	for {
+		err := t.client.follow(t.ctx, selection{resource: podResource, namespace: namespace}, t)
+		if err == nil || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+			return err
+		}
+		t.warn(err.Error() + ": asking again")
+	}
+}
+
+func (t *tailer) reset(all []unstructured.Unstructured) {
+	for i := range all {
+		t.set(&all[i], false)
+	}
+}
+
+func (t *tailer) set(u *unstructured.Unstructured, gone bool) {
+	pod, err := asPod(u)
+	if err != nil || !t.o.Pick(pod) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses) {
+		if s.ContainerID == "" {
+			if w := s.State.Waiting; w != nil && w.Message != "" && !t.warned[w.Message] {
+				t.warned[w.Message] = true
+				t.o.Warn("pod " + pod.Name + ", container " + s.Name + ": " + w.Message)
+			}
+			continue
+		}
+		_, known := t.alive[s.ContainerID]
+		t.alive[s.ContainerID] = s.State.Running != nil && !gone
+		if !known && !gone && (s.State.Running != nil || s.State.Terminated != nil) {
+			t.streams.Go(func() { t.stream(pod, s) })
+		}
+	}
+}
+
+func (t *tailer) warn(message string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.warned[message] && t.ctx.Err() == nil {
+		t.warned[message] = true
+		t.o.Warn(message)
+	}
+}
+
+func (t *tailer) runs(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.alive[id]
+}
+
+// stream follows the log of one container until that has ended.
+func (t *tailer) stream(pod *corev1.Pod, s corev1.ContainerStatus) {
+	image := imageOf(pod, s.Name)
+	last, pause := t.since, 100*time.Millisecond
+	for first := true; first || t.runs(s.ContainerID); first = false {
+		told := last
+		read := func(at time.Time, text string) {
+			if at.After(told) {
+				last, pause = at, 100*time.Millisecond
+				t.o.Line(LogLine{Pod: pod, Container: s.Name, Image: image, Text: text})
+			}
+		}
+		err := t.client.readLog(t.ctx, pod, s.Name, last, read)
+		if t.ctx.Err() != nil || apierrors.IsNotFound(err) {
+			return
+		}
+		if apierrors.IsForbidden(err) {
+			t.warn("the log of pod " + pod.Name + ", container " + s.Name + ": " + err.Error())
+			return
+		}
+		select { // the watch may be about to say that the container has ended
+		case <-t.ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+func imageOf(pod *corev1.Pod, container string) string {
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if c.Name == container {
+			return c.Image
+		}
+	}
+	return ""
+}
+
+// readLog reads a log from a time on until it ends.
+func (c *Client) readLog(ctx context.Context, pod *corev1.Pod, container string, since time.Time, line func(at time.Time, text string)) error {
+	stream, err := c.raw.Get().AbsPath("/api/v1/namespaces", pod.Namespace, "pods", pod.Name, "log").
+		Param("container", container).Param("follow", "true").Param("timestamps", "true").Param("sinceTime", since.UTC().Format(time.RFC3339)).Stream(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Close() }()
+	for r := bufio.NewReader(stream); ; {
+		text, err := r.ReadString('\n')
+		stamp, rest, ok := strings.Cut(strings.TrimRight(text, "\r\n"), " ")
+		if at, notATime := time.Parse(time.RFC3339Nano, stamp); ok && notATime == nil {
+			line(at, rest)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
