@@ -78,30 +78,35 @@ func (p *Pipeline) warn(format string, args ...any) {
 // Deploy applies the objects, waits for the workloads and proves that they run the images.
 func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Image) error {
 	began := p.Now()
-	var applied [][]kube.Applied
 	var running containers
-	inCluster := slices.DeleteFunc(slices.Clone(rendered), func(r Rendered) bool { return r.Elsewhere })
+	rolling := &rollouts{Pipeline: p}
 	err := p.stage(event.StageDeploy, func() error {
-		for _, r := range rendered {
+		for i, r := range rendered {
+			if err := rolling.ready(ctx, r.Requires...); err != nil {
+				return err
+			}
 			if err := running.start(ctx, p, r, images); err != nil {
 				return err
 			}
 			if r.Elsewhere {
 				continue
 			}
-			result, err := p.apply(ctx, r)
-			if err != nil {
+			deploy := func() ([]string, error) {
+				applied, err := p.apply(ctx, r)
+				rolling.add(i, r.Deployment, applied)
+				return namespacesOf(applied), err
+			}
+			ready := func() error { return rolling.ready(ctx, i) }
+			if err := p.around(ctx, r.Rollout, []string{p.namespace(r.Deployment)}, deploy, ready); err != nil {
 				return err
 			}
-			applied = append(applied, result)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	rollout, err := p.wait(ctx, inCluster, applied)
-	if err := errors.Join(err, running.settle(ctx)); err != nil {
+	if err := errors.Join(rolling.all(ctx), running.settle(ctx)); err != nil {
 		return err
 	}
 	timed := event.SinkFunc(func(e event.Event) {
@@ -111,7 +116,7 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 		}
 		p.Sink.Emit(e)
 	})
-	return p.prove(ctx, rollout, images, timed)
+	return p.prove(ctx, &rolling.seen, images, timed)
 }
 
 func (p *Pipeline) apply(ctx context.Context, r Rendered) ([]kube.Applied, error) {
@@ -161,38 +166,6 @@ func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
 		objects = append(objects, object)
 	}
 	return objects, errors.Join(errs...)
-}
-
-// settle is how long a container without a readiness probe must stay up before its pod counts: a program that ends at once would pass
-// otherwise. A kubelet looks at its containers once a second, so a program that ended just after a look is told of a second later.
-const settle = 1200 * time.Millisecond
-
-// wait waits for the workloads of all deployments together, each with its own deadline.
-func (p *Pipeline) wait(ctx context.Context, rendered []Rendered, applied [][]kube.Applied) (*kube.Rollout, error) {
-	all := &kube.Rollout{}
-	if !slices.ContainsFunc(rendered, func(r Rendered) bool { return r.Wait }) {
-		for _, a := range applied {
-			r, err := p.Kube.Observe(ctx, a)
-			if err != nil {
-				return nil, err
-			}
-			all.Workloads = append(all.Workloads, r.Workloads...)
-		}
-		return all, nil
-	}
-	return all, p.stage(event.StageWait, func() error {
-		var errs []error
-		for i, a := range applied {
-			o := kube.WaitOptions{Deadline: rendered[i].Deadline, TolerateFailuresUntilDeadline: rendered[i].Tolerate, Settle: settle}
-			r, err := p.Kube.Wait(ctx, a, o, p.Sink)
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			all.Workloads = append(all.Workloads, r.Workloads...)
-		}
-		return errors.Join(errs...)
-	})
 }
 
 // Delete takes away what the deployments put into the cluster.

@@ -17,6 +17,7 @@ import (
 // to, for those that have none of their own: the same on every machine, and of no other project in the namespace.
 func Deployments(configs []*config.Config, project string, o Options) ([]Deployment, error) {
 	var out []Deployment
+	var of []*config.Config
 	for _, c := range configs {
 		m := c.Model
 		if len(m.Manifests.RawYAML) == 0 && m.Manifests.Kustomize == nil && m.Manifests.Helm == nil && m.Deploy.Docker == nil {
@@ -28,6 +29,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			Deadline:  time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
 			Tolerate:  o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
 			Elsewhere: DockerOnly(c),
+			Rollout:   rollout(c, o),
 		}
 		if err := d.manifests(c, o); err != nil {
 			return nil, err
@@ -47,8 +49,12 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			}
 			d.Namespace = namespace
 		}
-		out = append(out, d)
+		if err := d.applying(c, o); err != nil {
+			return nil, err
+		}
+		out, of = append(out, d), append(of, c)
 	}
+	inOrder(out, of, o)
 	return out, nil
 }
 

@@ -44,6 +44,8 @@ type Options struct {
 	Rules        []manifest.Rules // of --resource-selector-rules-file
 	Templates    *template.Expander
 	Attest       []build.Attestation // attached to what is pushed
+	RolloutOptions
+	ApplyOptions
 }
 
 // Drafts makes the artifacts of all configs. Errors point into the config, all at once.

@@ -125,6 +125,8 @@ type Deployment struct {
 	Wait     bool
 	Deadline time.Duration // zero: each workload's own
 	Tolerate bool          // failures count at the deadline only
+	Rollout
+	Applying
 }
 
 // Charts are the Helm releases of a config. Their templates are evaluated once the images are known.

@@ -33,8 +33,6 @@ func Supported(configs []*config.Config) error {
 			{m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
 			{m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},
 			{len(kubectl.RemoteManifests) > 0, "remote manifests", []any{"deploy", "kubectl", "remoteManifests"}},
-			{len(kubectl.Flags.Global)+len(kubectl.Flags.Apply)+len(kubectl.Flags.Delete) > 0, "flags of kubectl", []any{"deploy", "kubectl", "flags"}},
-			{len(kubectl.Hooks.Before)+len(kubectl.Hooks.After) > 0, "hooks around a deployment", []any{"deploy", "kubectl", "hooks"}},
 		} {
 			if part.used {
 				errs = append(errs, c.Error("davit does not carry out "+part.what+" yet", "remove it or use a profile without it, or use skaffold for this config", part.path...))
