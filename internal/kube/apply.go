@@ -59,6 +59,7 @@ type Applied struct {
 	Verb     string
 	Live     *unstructured.Unstructured // as the server has it
 	resource Resource
+	manager  string // that wrote it
 }
 
 // ApplyResult is what Apply did.
@@ -391,7 +392,7 @@ func (a *applier) result() *ApplyResult {
 	r := &ApplyResult{parent: a.parent}
 	for _, it := range a.items {
 		if it.verb != "" {
-			r.Objects = append(r.Objects, Applied{Object: it.Object, Resource: it.ref.String(), Verb: it.verb, Live: it.live, resource: it.resource})
+			r.Objects = append(r.Objects, Applied{Object: it.Object, Resource: it.ref.String(), Verb: it.verb, Live: it.live, resource: it.resource, manager: a.options.manager()})
 		}
 	}
 	r.Orphans, r.Pruned = orphansOf(a.orphans), orphansOf(a.pruned)

@@ -105,3 +105,9 @@ func (c *Client) APIVersions(ctx context.Context) ([]string, error) {
 	}
 	return all, nil
 }
+
+// Defined lists what the CustomResourceDefinitions among the objects define.
+func Defined(objects []Object) []Resource { return definedKinds(objects) }
+
+// Known says whether the cluster knew the object's kind.
+func (a Applied) Known() bool { return a.resource.Kind != "" }

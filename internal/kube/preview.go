@@ -179,7 +179,7 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 	}
 	err = apply(false)
 	if conflicts := conflictsIn(err); len(conflicts) > 0 {
-		for _, manager := range clientSide(it.live) { // whose fields are taken over before: see migrate
+		for _, manager := range a.formerManagers(it.live) { // whose fields are taken over before: see migrate
 			maps.DeleteFunc(conflicts, func(owner string, _ []string) bool { return strings.HasPrefix(owner, strconv.Quote(manager)) })
 		}
 		if len(conflicts) > 0 && a.options.NoForceConflicts {
@@ -191,7 +191,7 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 		}
 	}
 	if err == nil && it.live != nil {
-		err = dropLeftBehind(it.live, after)
+		err = dropLeftBehind(it.live, after, a.formerManagers(it.live))
 	}
 	return after, taken, err
 }

@@ -199,10 +199,9 @@ func sameOwners(a, b *unstructured.Unstructured) bool {
 	})
 }
 
-// dropLeftBehind takes the fields out of a dry run's answer that would go when davit takes the object over from client-side apply: what only that manager
-// owns and the manifest does not have. The dry run cannot show it, as the taking over is a request of its own.
-func dropLeftBehind(live, after *unstructured.Unstructured) error {
-	managers := clientSide(live)
+// dropLeftBehind takes the fields out of a dry run's answer that would go when davit takes the object over from client-side apply: what only those managers
+// own and the manifest does not have. The dry run cannot show it, as the taking over is a request of its own.
+func dropLeftBehind(live, after *unstructured.Unstructured, managers []string) error {
 	if len(managers) == 0 {
 		return nil
 	}

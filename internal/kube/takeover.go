@@ -32,13 +32,28 @@ func clientSide(live *unstructured.Unstructured) []string {
 	return managers
 }
 
+// formerManagers are those whose fields an apply takes over: whoever applied the object on the client's side, and the manager itself where it did that, as
+// Helm 3 does without a trace of it.
+func (a *applier) formerManagers(live *unstructured.Unstructured) []string {
+	managers := clientSide(live)
+	if live == nil {
+		return managers
+	}
+	for _, e := range live.GetManagedFields() {
+		if e.Manager == a.options.manager() && e.Operation == metav1.ManagedFieldsOperationUpdate && e.Subresource == "" {
+			managers = append(managers, e.Manager)
+		}
+	}
+	return managers
+}
+
 // migrate hands to davit the fields of whoever applied the object on the client's side, which is known by its owning the
 // annotation last-applied-configuration. Without it, fields that leave the manifest would stay, owned by a manager that
 // never writes again. The annotation itself goes with the apply that follows: kept, it would tell a later client-side apply
 // to remove what has been added since.
 func (a *applier) migrate(ctx context.Context, it *item) error {
 	for range 5 {
-		managers := sets.New(clientSide(it.live)...)
+		managers := sets.New(a.formerManagers(it.live)...)
 		if len(managers) == 0 {
 			return nil
 		}

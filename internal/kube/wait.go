@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,7 +164,7 @@ func newWaiter(c *Client, all []Awaited, sink event.Sink) *waiter {
 func (c *Client) since(a Applied) time.Time {
 	if a.Verb != VerbUnchanged {
 		for _, e := range a.Live.GetManagedFields() {
-			if e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Time != nil {
+			if e.Manager == cmp.Or(a.manager, FieldManager) && e.Operation == metav1.ManagedFieldsOperationApply && e.Time != nil {
 				return e.Time.Time
 			}
 		}

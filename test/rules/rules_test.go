@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 		"internal/build", "internal/cache", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/plan", "internal/render", "internal/tag",
 	},
-	"internal/deploy":   {"internal/engine", "internal/event"},
+	"internal/deploy":   {"internal/command", "internal/engine", "internal/event", "internal/kube", "internal/manifest", "internal/render"},
 	"internal/plan":     {"internal/build", "internal/config", "internal/deploy", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs", "internal/manifest", "internal/render/kpt"},
 	"internal/render":   {"internal/command", "internal/config", "internal/engine", "internal/event", "internal/manifest"},
 	"internal/manifest": {"internal/config/diag", "internal/image"},

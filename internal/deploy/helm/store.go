@@ -40,7 +40,9 @@ func newStore(k *kube.Client, driver string, now func() time.Time) (store, error
 	return store{}, fmt.Errorf("HELM_DRIVER is %s, and davit keeps releases in Secrets or ConfigMaps only: set it to secret or configmap", driver)
 }
 
-func (s store) gvk() schema.GroupVersionKind { return schema.GroupVersionKind{Version: "v1", Kind: s.kind} }
+func (s store) gvk() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Version: "v1", Kind: s.kind}
+}
 
 // latest reads the records of releases that are of interest: all but those that are superseded. One request serves a namespace.
 func (s store) latest(ctx context.Context, namespace string, names []string) (map[string][]*record, error) {
