@@ -33,9 +33,10 @@ func Run(ctx context.Context, hooks []Host, image string, env Env, environ []str
 		if !h.here(sink) {
 			continue
 		}
-		c, err := h.command(image, env, environ, sink)
+		var said tail
+		c, err := h.command(image, env, environ, &said, sink)
 		if err == nil {
-			err = h.explain(ctx, c.Run(ctx))
+			err = h.explain(ctx, c.Run(ctx), said)
 		}
 		if err != nil {
 			return err
@@ -49,12 +50,13 @@ func Output(ctx context.Context, h Host, image string, env Env, environ []string
 	if !h.here(sink) {
 		return nil, false, nil
 	}
-	c, err := h.command(image, env, environ, sink)
+	var said tail
+	c, err := h.command(image, env, environ, &said, sink)
 	if err != nil {
 		return nil, false, err
 	}
 	out, err = c.Output(ctx)
-	return out, true, h.explain(ctx, err)
+	return out, true, h.explain(ctx, err, said)
 }
 
 // here says whether the hook is for this system.
@@ -66,13 +68,16 @@ func (h Host) here(sink event.Sink) bool {
 	return false
 }
 
-func (h Host) command(image string, env Env, environ []string, sink event.Sink) (command.Command, error) {
+func (h Host) command(image string, env Env, environ []string, said *tail, sink event.Sink) (command.Command, error) {
 	if len(h.Command) == 0 {
 		return command.Command{}, errors.New("a hook has no command: give one in skaffold.yaml")
 	}
 	c := command.Command{
 		Args: h.Command, Dir: h.Dir, Environ: slices.Clone(environ),
-		Line: func(line string) { sink.Emit(event.ArtifactLog{Image: image, Line: line}) },
+		Line: func(line string) {
+			said.add(line)
+			sink.Emit(event.ArtifactLog{Image: image, Line: line})
+		},
 	}
 	if h.Stdin != nil {
 		c.Stdin = bytes.NewReader(h.Stdin)
@@ -83,17 +88,30 @@ func (h Host) command(image string, env Env, environ []string, sink event.Sink) 
 	return c, nil
 }
 
+// tail is the end of what a hook printed: not every output shows its lines as they come.
+type tail []string
+
+func (t *tail) add(line string) {
+	const most = 10
+	if *t = append(*t, line); len(*t) > most {
+		*t = (*t)[1:]
+	}
+}
+
 // explain words the error of a command that was run.
-func (h Host) explain(ctx context.Context, err error) error {
+func (h Host) explain(ctx context.Context, err error, said tail) error {
 	if ctx.Err() != nil {
 		return ctx.Err() // not its cause: an interrupted hook is no failure of its own
 	}
 	if err == nil {
 		return nil
 	}
-	next := ": its output is above; mend it and run again"
-	if errors.Is(err, exec.ErrNotFound) {
+	next := ": mend it and run again; it printed nothing"
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
 		next = ": install it or mend the hook in skaffold.yaml"
+	case len(said) > 0:
+		next = ": mend it and run again; it printed\n" + strings.Join(said, "\n")
 	}
 	return fmt.Errorf("hook %q in %s: %w%s", strings.Join(h.Command, " "), h.Dir, err, next)
 }

@@ -33,7 +33,11 @@ func TestRun(t *testing.T) {
 	if want := []string{"web: x", "web: in"}; !slices.Equal(lines, want) {
 		t.Errorf("logs %q, want %q", lines, want)
 	}
-	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "run again") {
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.HasSuffix(err.Error(), "run again; it printed nothing") {
+		t.Errorf("error %v", err)
+	}
+	err = hook.Run(t.Context(), []hook.Host{sh("seq 12; exit 1")}, "web", nil, os.Environ(), logs(&lines))
+	if err == nil || !strings.HasSuffix(err.Error(), "it printed\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12") {
 		t.Errorf("error %v", err)
 	}
 }
