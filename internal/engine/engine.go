@@ -75,14 +75,14 @@ func push(ctx context.Context, c *docker.Client, ref string, auth types.AuthConf
 	defer w.stop()
 	answer, err := c.ImagePush(w.ctx, ref, docker.ImagePushOptions{RegistryAuth: header})
 	if err != nil {
-		return "", w.why(err)
+		return "", lost(c, w.why(err))
 	}
 	var digest string
 	for message, err := range answer.JSONMessages(w.ctx) {
 		w.heard()
 		switch {
 		case err != nil:
-			return "", w.why(err)
+			return "", w.broke(c, err)
 		case message.Error != nil:
 			return "", message.Error
 		case message.Aux != nil:
@@ -128,13 +128,13 @@ func pull(ctx context.Context, c *docker.Client, ref string, auth types.AuthConf
 	defer w.stop()
 	answer, err := c.ImagePull(w.ctx, ref, docker.ImagePullOptions{RegistryAuth: header})
 	if err != nil {
-		return w.why(err)
+		return lost(c, w.why(err))
 	}
 	for message, err := range answer.JSONMessages(w.ctx) {
 		w.heard()
 		switch {
 		case err != nil:
-			return w.why(err)
+			return w.broke(c, err)
 		case message.Error != nil:
 			return message.Error
 		}

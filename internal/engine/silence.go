@@ -4,11 +4,33 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	docker "github.com/moby/moby/client"
 )
 
 // patience is how long an Engine may tell nothing of a push or a pull: it tells each piece that goes, and waits for ever for a registry that does not
 // answer.
 const patience = 5 * time.Minute
+
+// LostError is a connection to an Engine that broke.
+type LostError struct {
+	Host string
+	Err  error
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("the Docker Engine at %s went away: %v; start it again, then run the same once more", e.Host, e.Err)
+}
+
+func (e *LostError) Unwrap() error { return e.Err }
+
+// lost says of an error whether the connection broke.
+func lost(c *docker.Client, err error) error {
+	if docker.IsErrConnectionFailed(err) {
+		return &LostError{c.DaemonHost(), err}
+	}
+	return err
+}
 
 // listening is one exchange with an Engine, which ends when nothing is heard for too long.
 type listening struct {
@@ -33,6 +55,14 @@ func (l *listening) why(err error) error {
 		return cause
 	}
 	return err
+}
+
+// broke is the cause of an answer that ended too early.
+func (l *listening) broke(c *docker.Client, err error) error {
+	if cause := context.Cause(l.ctx); cause != nil {
+		return cause
+	}
+	return &LostError{c.DaemonHost(), err}
 }
 
 func (l *listening) stop() {

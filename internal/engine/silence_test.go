@@ -46,7 +46,9 @@ func TestRegistryThatDoesNotAnswer(t *testing.T) {
 			_, err := engine.PushPatiently(t.Context(), client, tag.String(), types.AuthConfig{}, func(string) {}, time.Second)
 			return err
 		},
-		"pull": func() error { return engine.PullPatiently(t.Context(), client, tag.String(), types.AuthConfig{}, time.Second) },
+		"pull": func() error {
+			return engine.PullPatiently(t.Context(), client, tag.String(), types.AuthConfig{}, time.Second)
+		},
 	} {
 		if err := do(); err == nil || !strings.Contains(err.Error(), "nothing was heard for 1s") {
 			t.Errorf("%s: error %v", what, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/image/registry"
 )
 
 // The kinds of build.Attestation.
@@ -34,7 +35,7 @@ type Scanner interface {
 // Options is what is needed to attach something.
 type Options struct {
 	Keychain  authn.Keychain
-	Transport http.RoundTripper // nil: as go-containerregistry has it
+	Transport http.RoundTripper // nil: one that gives up on a registry that is silent
 	Now       func() time.Time
 	Scanner   Scanner
 	Version   string // of davit, for the provenance
@@ -49,7 +50,12 @@ type Builder struct {
 var _ build.Builder = (*Builder)(nil)
 
 // Around returns a builder that builds by next and attaches what next did not. Without Request.Attest it does nothing of its own.
-func Around(next build.Builder, o Options) *Builder { return &Builder{next: next, options: o} }
+func Around(next build.Builder, o Options) *Builder {
+	if o.Transport == nil {
+		o.Transport = registry.Transport()
+	}
+	return &Builder{next: next, options: o}
+}
 
 // Build implements build.Builder. The Digest of its result is that of the index with the attestations.
 func (b *Builder) Build(ctx context.Context, r build.Request, sink event.Sink) (build.Result, error) {

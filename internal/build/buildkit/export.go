@@ -100,6 +100,9 @@ func (j *job) pushByEngine(ctx context.Context, docker *docker.Client, ref strin
 	err = j.patiently(ctx, func() error {
 		var err error
 		if digest, err = engine.Push(ctx, docker, ref, auth, j.log.line); err != nil {
+			if lost, ok := errors.AsType[*engine.LostError](err); ok {
+				return lost
+			}
 			return j.pushFailure(err)
 		}
 		return nil

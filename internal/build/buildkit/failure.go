@@ -76,8 +76,11 @@ func (j *job) fullDisk() string {
 // lostDaemon is a connection that broke.
 func (j *job) lostDaemon(err error) error {
 	text := fmt.Sprintf("the %s went away during the build: %v", j.where, plain(err))
-	if j.where.Kind == Carried {
+	switch j.where.Kind {
+	case Carried:
 		text += "; its log is " + carried.LogPath(j.options.Carried.Dir) + "; the next build starts it again"
+	case Engine, Daemon:
+		text += "; start it again, then run the same once more: what was built is in its cache"
 	}
 	return &reworded{text: text, error: err}
 }

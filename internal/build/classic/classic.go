@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/containerd/platforms"
 	docker "github.com/moby/moby/client"
@@ -23,6 +24,7 @@ type Options struct {
 	DockerConfig string // folder of the docker command's configuration
 	// NoBuildKit is set when this builder builds because the Engine has no BuildKit, not because the configuration says so.
 	NoBuildKit bool
+	Patience   time.Duration // with a registry that is silent; build.Patience when 0
 }
 
 // Builder builds in one Docker Engine.
@@ -142,9 +144,11 @@ func (j *job) build(ctx context.Context) error {
 		w.CloseWithError(err)
 		sent <- err
 	}()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	answer, err := j.client.ImageBuild(ctx, r, o)
 	if err == nil {
-		err = j.follow(answer.Body)
+		err = j.follow(ctx, stop, answer.Body)
 		err = errors.Join(err, answer.Body.Close())
 	} else {
 		err = j.failure(err, step{})

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -45,8 +46,8 @@ func (h *heard) Emit(e event.Event) {
 
 func TestClassic(t *testing.T) {
 	t.Parallel()
-	docker := enginetest.Start(t)
-	b := classic.New(classic.Options{Docker: docker, DockerConfig: t.TempDir()})
+	docker := enginetest.StartMortal(t)
+	b := classic.New(classic.Options{Docker: docker.Endpoint, DockerConfig: t.TempDir()})
 	host := enginetest.Registry(t)
 
 	// try builds a project and pushes it.
@@ -128,7 +129,7 @@ func TestClassic(t *testing.T) {
 			r.Push, d.Squash = false, true
 			r.Archive = func() (io.WriteCloser, error) { return archive, nil }
 		})
-		image, err := enginetest.Open(t, docker).ImageInspect(t.Context(), r.Ref)
+		image, err := enginetest.Open(t, docker.Endpoint).ImageInspect(t.Context(), r.Ref)
 		if err != nil || image.ID != result.ImageID || result.Digest != result.ImageID {
 			t.Errorf("the Engine has %s (%v), the build says %v", image.ID, err, result)
 		}
@@ -179,9 +180,37 @@ func TestClassic(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+	t.Run("registry that does not answer", func(t *testing.T) {
+		mute, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mute.Close()
+		dir := enginetest.Project(t, map[string]string{"Dockerfile": "FROM " + mute.Addr().String() + "/base:v1\n"})
+		impatient := classic.New(classic.Options{Docker: docker.Endpoint, DockerConfig: t.TempDir(), Patience: time.Second})
+		_, err = impatient.Build(t.Context(), request(dir), &heard{})
+		if err == nil || !strings.Contains(err.Error(), "Dockerfile:1: pulling "+mute.Addr().String()+"/base: it does not answer") {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("killed in mid-step", func(t *testing.T) {
+		dir := enginetest.Project(t, map[string]string{"busybox": "busybox", "Dockerfile": enginetest.Shell + "RUN echo started; sleep 1000.375\n"})
+		killed := sync.OnceFunc(func() { docker.Kill(t) })
+		sink := event.SinkFunc(func(e event.Event) {
+			if l, ok := e.(event.ArtifactLog); ok && l.Line == "started" {
+				killed()
+			}
+		})
+		_, err := b.Build(t.Context(), request(dir), sink)
+		if err == nil || !strings.Contains(err.Error(), "the Docker Engine at "+docker.Host+" went away") || !strings.Contains(err.Error(), "start it again") {
+			t.Errorf("error %v", err)
+		}
+		docker.Start(t)
+		must(t, enginetest.Project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /again\n"}), nil)
+	})
 	t.Run("no Engine", func(t *testing.T) {
 		dir := enginetest.Project(t, map[string]string{"Dockerfile": "FROM scratch\n"})
-		gone := docker
+		gone := docker.Endpoint
 		gone.Host += "x"
 		_, err := classic.New(classic.Options{Docker: gone}).Build(t.Context(),
 			build.Request{Image: "app", Ref: "app:v1", Spec: build.Docker{Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile")}}, &heard{})
@@ -189,6 +218,11 @@ func TestClassic(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// request is a build that is not pushed.
+func request(dir string) build.Request {
+	return build.Request{Image: "app", Ref: "app:v1", Spec: build.Docker{Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile"), Network: "host"}}
 }
 
 type archive struct {

@@ -2,6 +2,8 @@ package classic
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,11 +12,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/moby/api/types/jsonstream"
 
 	"github.com/davit-dev/davit/internal/build"
+	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/event"
 )
 
@@ -28,8 +32,12 @@ type step struct {
 	tail   []string
 }
 
-// follow reads what the Engine tells about the build until it ends.
-func (j *job) follow(answer io.Reader) error {
+// follow reads what the Engine tells about the build until it ends. An Engine that gets a base image tells how that goes; when it tells nothing for a
+// while, it waits for a registry that does not answer, and stop ends the build.
+func (j *job) follow(ctx context.Context, stop context.CancelCauseFunc, answer io.Reader) error {
+	patience := cmp.Or(j.o.Patience, build.Patience)
+	silence := time.AfterFunc(patience, func() { stop(fmt.Errorf("nothing was heard for %s", patience)) })
+	defer silence.Stop()
 	stepLine := regexp.MustCompile(`^Step (\d+)/\d+ : (.*)$`)
 	var now step
 	line := func(text string) {
@@ -46,16 +54,23 @@ func (j *job) follow(answer io.Reader) error {
 	}
 	var rest string
 	for messages := json.NewDecoder(answer); ; {
+		if isFrom := strings.HasPrefix(strings.ToUpper(now.name), "FROM "); !isFrom {
+			silence.Stop()
+		} else {
+			silence.Reset(patience)
+		}
 		var m jsonstream.Message
 		err := messages.Decode(&m)
 		switch {
+		case err != nil && context.Cause(ctx) != nil:
+			return j.failure(context.Cause(ctx), now)
 		case errors.Is(err, io.EOF):
 			if rest != "" {
 				line(rest)
 			}
 			return nil
 		case err != nil:
-			return fmt.Errorf("the Docker Engine at %s went away during the build: %w", j.o.Docker.Host, err)
+			return &engine.LostError{Host: j.o.Docker.Host, Err: err}
 		case m.Error != nil:
 			return j.failure(m.Error, now)
 		case m.ID == "" && m.Status != "":

@@ -50,6 +50,9 @@ func push(ctx context.Context, c *docker.Client, r build.Request, configDir stri
 	err = build.Patiently(ctx, sink, func() error {
 		line := func(text string) { sink.Emit(event.ArtifactLog{Image: r.Image, Line: text}) }
 		if digest, err = engine.Push(ctx, c, r.Ref, auth, line); err != nil && ctx.Err() == nil {
+			if lost, ok := errors.AsType[*engine.LostError](err); ok {
+				return lost
+			}
 			return build.Refusal("pushing", r.Ref, err)
 		}
 		return err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,6 +29,21 @@ import (
 // are dockerd's.
 func Start(t testing.TB, args ...string) engine.Endpoint {
 	t.Helper()
+	return StartMortal(t, args...).Endpoint
+}
+
+// Mortal is an Engine that a test may kill and start again.
+type Mortal struct {
+	engine.Endpoint
+	dir    string
+	args   []string
+	cmd    *exec.Cmd // nil while it is dead
+	prints *bytes.Buffer
+}
+
+// StartMortal is Start for tests that kill.
+func StartMortal(t testing.TB, args ...string) *Mortal {
+	t.Helper()
 	dockerd, err := exec.LookPath("dockerd")
 	if err != nil {
 		t.Fatalf("this test needs a Docker Engine (apt-get install docker.io): %v", err)
@@ -40,22 +56,12 @@ func Start(t testing.TB, args ...string) engine.Endpoint {
 		t.Fatal(err)
 	}
 	host := "unix://" + filepath.Join(dir, "docker.sock")
-	var printed bytes.Buffer
-	cmd := exec.Command(dockerd, append([]string{
+	m := &Mortal{Endpoint: engine.Endpoint{Host: host}, dir: dir, args: append([]string{dockerd,
 		"--host", host, "--data-root", dir + "/data", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid", "--config-file", dir + "/daemon.json",
 		"--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false",
-	}, args...)...)
-	cmd.Stdout, cmd.Stderr = &printed, &printed
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	}, args...)}
 	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the Docker Engine ended badly: %v\n%s", err, printed.String())
-		}
+		m.stop(t)
 		// dockerd leaves the network of containers that have the machine's.
 		if err := syscall.Unmount(filepath.Join(dir, "exec/netns/default"), 0); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
 			t.Error(err)
@@ -64,19 +70,77 @@ func Start(t testing.TB, args ...string) engine.Endpoint {
 			t.Error(err)
 		}
 	})
-	e := engine.Endpoint{Host: host}
-	client := Open(t, e)
+	m.Start(t)
+	return m
+}
+
+// Start runs the Engine, again after a Kill, and waits until it answers.
+func (m *Mortal) Start(t testing.TB) {
+	t.Helper()
+	m.prints = &bytes.Buffer{}
+	m.cmd = exec.Command(m.args[0], m.args[1:]...)
+	m.cmd.Stdout, m.cmd.Stderr = m.prints, m.prints
+	if err := m.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	client := Open(t, m.Endpoint)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		if _, err := engine.Ping(ctx, client); err == nil {
-			return e
+			return
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("the Docker Engine does not answer:\n%s", printed.String())
+			t.Fatal("the Docker Engine does not answer")
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+}
+
+// Kill ends the Engine as the kernel does when memory is short, with all processes and mounts that are its own.
+func (m *Mortal) Kill(t testing.TB) {
+	t.Helper()
+	if err := m.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = m.cmd.Wait() // it was killed
+	m.cmd = nil
+	left, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range left { // its containerd, and the shims and programs of it
+		line, err := os.ReadFile(filepath.Join("/proc", p.Name(), "cmdline"))
+		pid, noPID := strconv.Atoi(p.Name())
+		if err == nil && noPID == nil && strings.Contains(string(line), m.dir) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	// A new Engine must not take a dead containerd that nobody has waited for yet for one that runs.
+	if err := os.RemoveAll(filepath.Join(m.dir, "exec/containerd")); err != nil {
+		t.Fatal(err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if at := strings.Fields(line)[1]; strings.HasPrefix(at, m.dir) {
+			_ = syscall.Unmount(at, syscall.MNT_DETACH)
+		}
+	}
+}
+
+func (m *Mortal) stop(t testing.TB) {
+	if m.cmd == nil {
+		return
+	}
+	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := m.cmd.Wait(); err != nil {
+		t.Errorf("the Docker Engine ended badly: %v\n%s", err, m.prints.String())
 	}
 }
 
