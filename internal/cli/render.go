@@ -105,6 +105,9 @@ func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
 			return err
 		}
 	}
+	if rendered, err = s.pipe.Finish(ctx, rendered); err != nil {
+		return err
+	}
 	return o.write(w, rendered)
 }
 
@@ -123,6 +126,9 @@ func (o *renderOptions) find(ctx context.Context, w World, s *session) ([]plan.A
 		return nil, images, err
 	}
 	if source == plan.DigestLocal {
+		if err := plan.Supported(s.configs, "build"); err != nil {
+			return nil, nil, err
+		}
 		artifacts, err := s.prepare(ctx)
 		if err != nil {
 			return nil, nil, err

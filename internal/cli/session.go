@@ -68,7 +68,7 @@ func open(ctx context.Context, w World, sink event.Sink, c *configFlags, b *buil
 		}
 	}
 	if !n.aside {
-		if err := plan.Supported(s.configs); err != nil {
+		if err := plan.Supported(s.configs, o.Mode); err != nil {
 			return nil, err
 		}
 	}

@@ -119,14 +119,17 @@ func TestDraftErrorsPointIntoTheFile(t *testing.T) {
 
 func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
 	cs := configs(t, strings.Replace(shop, "rawYaml: ", "remoteManifests: [{manifest: x}], hooks: {before: [{host: {command: [x]}}]}, rawYaml: ", 1))
-	err := Supported(cs)
+	err := Supported(cs, "run")
 	for _, want := range []string{"remote manifests", "hooks around rendering", "skaffold.yaml:14:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
 	}
-	if err := Supported(configs(t, shop)); err != nil {
+	if err := Supported(configs(t, shop), "run"); err != nil {
 		t.Errorf("got %v", err)
+	}
+	if err := Supported(cs, "build"); err != nil {
+		t.Errorf("a build has no part in manifests: %v", err)
 	}
 }
 
