@@ -97,6 +97,9 @@ func (s *session) deploy(ctx context.Context, rendered []pipeline.Rendered, arti
 	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
 		return err
 	}
+	if rendered, err = s.pipe.Finish(ctx, rendered); err != nil {
+		return err
+	}
 	return s.pipe.Deploy(ctx, rendered, images)
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 
 	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/render/helm"
@@ -23,6 +24,12 @@ func (s *session) rendering() pipeline.Rendering {
 			}
 			return fetcher.CloudStorage(ctx, model.CloudStorageSource{Source: address})
 		},
+		Cluster: func(kubeContext string) (*kube.Client, error) {
+			o := s.flags.kubeOptions(s.world, s.sink)
+			o.Context, o.Namespace = kubeContext, "" // which is another cluster's
+			return kube.Connect(o)
+		},
+		Engine: s.engine, DockerConfig: s.dockerConfig(),
 		Helm: helm.Options{
 			CacheDir: s.world.cacheDir("charts"), Keychain: keychain{s.dockerConfig()}, Repositories: helm.RepositoriesFile(s.world.Getenv, s.world.Home),
 		},

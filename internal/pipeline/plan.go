@@ -56,6 +56,9 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	if err := p.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
 		return o, err
 	}
+	if rendered, err = p.Finish(ctx, rendered); err != nil {
+		return o, err
+	}
 
 	objects := make([][]plan.PlannedObject, len(rendered))
 	secrets := make([]map[string]any, len(rendered))

@@ -9,23 +9,27 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/config/template"
+	"github.com/davit-dev/davit/internal/engine"
+	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
-	"github.com/davit-dev/davit/internal/render"
 	"github.com/davit-dev/davit/internal/render/helm"
-	"github.com/davit-dev/davit/internal/render/kustomize"
 	"github.com/davit-dev/davit/internal/render/release"
 )
 
 // Rendering is what making manifests needs.
 type Rendering struct {
-	LookPath  func(name string) (string, error)                                 // finds commands
-	Bucket    func(ctx context.Context, address string) (dir string, err error) // copies what a gs:// address names
-	Helm      helm.Options                                                      // Dir is each config's own
-	Templates *template.Expander
-	Home      string            // what ~ stands for
-	Namespace string            // of the command line; empty: the releases' own
-	Values    map[string]string // parameters of manifests, and values of all charts
+	LookPath func(name string) (string, error)                                 // finds commands
+	Bucket   func(ctx context.Context, address string) (dir string, err error) // copies what a gs:// address names
+	Helm     helm.Options                                                      // Dir is each config's own
+	Cluster  func(kubeContext string) (*kube.Client, error)                    // connects with another context than that of the run
+	Engine   func() (engine.Endpoint, error)                                   // for functions of kpt, where there is no kpt
+	// DockerConfig is the folder with credentials for the images of functions.
+	DockerConfig string
+	Templates    *template.Expander
+	Home         string            // what ~ stands for
+	Namespace    string            // of the command line; empty: the releases' own
+	Values       map[string]string // parameters of manifests, and values of all charts
 }
 
 // Rendered is a deployment with its objects.
@@ -37,17 +41,13 @@ type Rendered struct {
 // Render makes the objects of all deployments that do not depend on what is built: all but those of charts. Errors of all come at once.
 func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([]Rendered, error) {
 	rendered := make([]Rendered, len(deployments))
+	if err := p.beforeRendering(ctx, deployments); err != nil {
+		return nil, err
+	}
 	var errs []error
 	for i, d := range deployments {
-		rendered[i].Deployment = d
-		objects, err := render.Manifests(ctx, render.Options{Dir: d.Dir, Patterns: d.Raw, Bucket: p.Rendering.Bucket}, p.Sink)
-		rendered[i].Objects, errs = objects, append(errs, err)
-		for _, path := range d.Kustomize {
-			objects, err := kustomize.Build(ctx, kustomize.Options{
-				Dir: d.Dir, Path: path, Args: d.KustomizeArgs, Environ: p.Environ, LookPath: p.Rendering.LookPath, Helm: p.helm(d),
-			}, p.Sink)
-			rendered[i].Objects, errs = append(rendered[i].Objects, objects...), append(errs, err)
-		}
+		objects, err := p.sources(ctx, d)
+		rendered[i], errs = Rendered{d, objects}, append(errs, err)
 		errs = append(errs, manifest.SetValues(rendered[i].Objects, p.Rendering.Values))
 	}
 	return rendered, errors.Join(errs...)

@@ -20,7 +20,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 	var of []*config.Config
 	for _, c := range configs {
 		m := c.Model
-		if len(m.Manifests.RawYAML) == 0 && m.Manifests.Kustomize == nil && m.Manifests.Helm == nil && m.Deploy.Docker == nil {
+		if !renders(c) && m.Deploy.Docker == nil && m.Deploy.Helm == nil {
 			continue
 		}
 		d := Deployment{
@@ -34,6 +34,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 		if err := d.manifests(c, o); err != nil {
 			return nil, err
 		}
+		d.releases(c, o)
 		for _, check := range []*bool{m.Deploy.StatusCheck, o.StatusCheck} {
 			if check != nil {
 				d.Wait = *check
@@ -62,6 +63,9 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 func (d *Deployment) manifests(c *config.Config, o Options) error {
 	m := c.Model.Manifests
 	var errs []error
+	var err error
+	d.Steps, err = steps(c, o)
+	errs = append(errs, err)
 	expand := func(texts []string, path ...any) []string {
 		out := make([]string, len(texts))
 		for i, text := range texts {

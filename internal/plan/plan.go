@@ -115,7 +115,9 @@ type Deployment struct {
 	Kustomize []string // folders
 	// KustomizeArgs are flags of kustomize build.
 	KustomizeArgs []string
+	Steps         Steps
 	Charts        *Charts          // nil: none
+	Releases      *Releases        // of Helm; nil: none
 	Rules         []manifest.Rules // where objects hold images and labels; later ones win
 	Labels        map[string]string
 	Force         bool
