@@ -184,6 +184,27 @@ var defaultDeny = []Filter{
 	{GroupKind: "Job.batch", Labels: []string{".spec.template.metadata.labels"}},
 }
 
+// operators are namespaced kinds that carry pods and that Skaffold does not know. Their images are replaced; their labels are set on the object alone, as it
+// is not known what the operator does with those of its pods.
+var operators = map[string]string{
+	"agones.dev":               "GameServerSet",
+	"apps.kruise.io":           "CloneSet DaemonSet StatefulSet AdvancedCronJob BroadcastJob",
+	"apps.openshift.io":        "DeploymentConfig",
+	"argoproj.io":              "AnalysisRun AnalysisTemplate Experiment Sensor",
+	"batch.volcano.sh":         "Job",
+	"flink.apache.org":         "FlinkDeployment FlinkSessionJob",
+	"jobset.x-k8s.io":          "JobSet",
+	"keda.sh":                  "ScaledJob",
+	"kubeflow.org":             "MPIJob Notebook PaddleJob PyTorchJob TFJob XGBoostJob",
+	"kubevirt.io":              "VirtualMachine VirtualMachineInstance VirtualMachineInstanceReplicaSet",
+	"leaderworkerset.x-k8s.io": "LeaderWorkerSet",
+	"pool.kubevirt.io":         "VirtualMachinePool",
+	"ray.io":                   "RayCluster RayJob RayService",
+	"sources.knative.dev":      "ContainerSource",
+	"sparkoperator.k8s.io":     "ScheduledSparkApplication SparkApplication",
+	"tekton.dev":               "Pipeline PipelineRun StepAction Task TaskRun",
+}
+
 // known are the kinds that hold images: those with pods in them, and those of operators that keep them elsewhere.
 func known() Rules {
 	all := []string{".*"}
@@ -203,6 +224,11 @@ func known() Rules {
 				kind += "." + group
 			}
 			r.Allow = append(r.Allow, Filter{GroupKind: kind, Image: all, Labels: all})
+		}
+	}
+	for group, kinds := range operators {
+		for kind := range strings.FieldsSeq(kinds) {
+			r.Allow = append(r.Allow, Filter{GroupKind: kind + "." + group, Image: all, Labels: []string{".metadata.labels"}})
 		}
 	}
 	for _, kind := range []string{"Connect", "ControlCenter", "Kafka", "KsqlDB", "SchemaRegistry", "Zookeeper"} {
