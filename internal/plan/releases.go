@@ -1,0 +1,56 @@
+package plan
+
+import (
+	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/config/model"
+)
+
+// Releases are what a config deploys as Helm releases. Their templates are evaluated once the images are known.
+type Releases struct {
+	Config      *config.Config
+	Releases    []model.HelmRelease
+	Flags       model.HelmFlags
+	Path        []any // where they stand in the config
+	Concurrency int   // at a time; 0: all
+	Rollout
+}
+
+// releases finds what is deployed by deploy.helm. As in Skaffold, that takes the releases of manifests.helm when there are some, which are not rendered into
+// objects then.
+func (d *Deployment) releases(c *config.Config, o Options) {
+	m := c.Model.Deploy.Helm
+	if m == nil {
+		return
+	}
+	r := &Releases{Config: c, Releases: m.Releases, Flags: m.Flags, Path: []any{"deploy", "helm"}}
+	r.Before, r.After = DeployHooks(c, m.Hooks.Before, o), DeployHooks(c, m.Hooks.After, o)
+	r.Logs = d.Logs
+	if m.Concurrency != nil {
+		r.Concurrency = *m.Concurrency
+	}
+	if d.Charts != nil && o.Mode != "render" {
+		r.Releases, r.Flags, r.Path = d.Charts.Helm.Releases, d.Charts.Helm.Flags, []any{"manifests", "helm"}
+		d.Charts = nil
+	}
+	d.Releases = r
+}
+
+// Rendered are the releases that `davit render` shows beside the manifests: those of deploy.helm whose names are not among these, without flags.
+func (r *Releases) Rendered(charts *Charts) *Charts {
+	if r == nil {
+		return nil
+	}
+	known := map[string]bool{}
+	if charts != nil {
+		for _, release := range charts.Helm.Releases {
+			known[release.Name] = true
+		}
+	}
+	m := &model.Helm{}
+	for _, release := range r.Releases {
+		if !known[release.Name] {
+			m.Releases = append(m.Releases, release)
+		}
+	}
+	return &Charts{Config: r.Config, Helm: m}
+}
