@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -318,27 +319,65 @@ func TestForward(t *testing.T) {
 	service := `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}}`
 	manifest := strings.Replace(deployment("web", img.ref), "image:", "volumeMounts: [{name: tmp, mountPath: /tmp}], ports: [{containerPort: 8080, name: http}], image:", 1) + "      volumes: [{name: tmp, emptyDir: {}}]\n"
 	c.mustRun(nil, service, manifest)
-	for target, port := range map[kube.Target]int{{Kind: "Service", Name: "web"}: 80, {Kind: "Deployment", Name: "web"}: 8080} {
-		address, err := c.Forward(t.Context(), c.namespace, target, port, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var body []byte
-		eventually(t, "the page comes", func() bool {
-			resp, err := http.Get("http://" + address)
-			if err != nil {
-				return false
-			}
-			body, err = io.ReadAll(resp.Body)
-			return errors.Join(err, resp.Body.Close()) == nil
-		})
-		if string(body) != "hello\n" {
-			t.Errorf("%s says %q", target.Kind, body)
-		}
+	for target, port := range map[kube.Target]string{{Kind: "Service", Name: "web"}: "80", {Kind: "deployment", Name: "web"}: "http"} {
+		address := c.forward(target, port)
+		eventually(t, target.String()+" gives the page", func() bool { return page(address) == "hello\n" })
 	}
-	if _, err := c.Forward(t.Context(), c.namespace, kube.Target{Kind: "Service", Name: "none"}, 80, 0); err == nil || !strings.Contains(err.Error(), "Service/none") {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Forward(t.Context(), kube.Forwarding{Namespace: c.namespace, Target: kube.Target{Kind: "Service", Name: "none"}, Port: "80", Listener: l})
+	if err == nil || !strings.Contains(err.Error(), "service/none") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A port leads to the new pod when the one behind it is replaced, and to a container that was started again.
+func TestForwardOutlivesPods(t *testing.T) {
+	c := newCluster(t)
+	img := c.image(`/bin/busybox hostname >/tmp/index.html; exec /bin/busybox httpd -f -p 8080 -h /tmp`)
+	manifest := strings.Replace(deployment("web", img.ref), "image:", "readinessProbe: {periodSeconds: 1, httpGet: {port: 8080}}, volumeMounts: [{name: tmp, mountPath: /tmp}], image:", 1) + "      volumes: [{name: tmp, emptyDir: {}}]\n"
+	c.mustRun(nil, manifest)
+	address := c.forward(kube.Target{Kind: "Deployment", Name: "web"}, "8080")
+	first := page(address)
+	if !strings.HasPrefix(first, "web-") {
+		t.Fatalf("got %q", first)
+	}
+	if err := c.others.Resource(pods).Namespace(c.namespace).Delete(c.ctx, strings.TrimSpace(first), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if second := page(address); second == first || !strings.HasPrefix(second, "web-") {
+		t.Errorf("after %q came %q", first, second)
+	}
+}
+
+// forward opens a port of this machine.
+func (c *cluster) forward(target kube.Target, port string) (address string) {
+	c.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	f := kube.Forwarding{Namespace: c.namespace, Target: target, Port: port, Listener: l, Warn: func(err error) { c.t.Log(err) }}
+	if err := c.Forward(c.t.Context(), f); err != nil {
+		c.t.Fatal(err)
+	}
+	return l.Addr().String()
+}
+
+// page is what a web server says; empty when it says nothing.
+func page(address string) string {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + address)
+	if err != nil {
+		return ""
+	}
+	body, err := io.ReadAll(resp.Body)
+	if errors.Join(err, resp.Body.Close()) != nil {
+		return ""
+	}
+	return string(body)
 }
 
 func TestNodePlatforms(t *testing.T) {

@@ -2,133 +2,211 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
+	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// Forward opens a port on 127.0.0.1 that leads to a port of a pod, until the context is done. The target is a pod, or a
-// Service, Deployment, StatefulSet, DaemonSet or ReplicaSet, which stands for one of its ready pods. The port of a Service
-// is led to its target port. localPort 0 takes a free one; the address is "127.0.0.1:PORT".
-func (c *Client) Forward(ctx context.Context, namespace string, target Target, remotePort, localPort int) (string, error) {
+// podPatience is how long a connection waits for a pod to lead to: the one before may just be replaced.
+const podPatience = 30 * time.Second
+
+// Forwarding is a port on this machine that leads to a port of the cluster.
+type Forwarding struct {
+	Namespace string
+	Target    Target
+	Port      string           // of the target: a number, or the name that it has there
+	Listener  net.Listener     // on this machine
+	Say       func(pod string) // told which pod it leads to, at first and whenever that is another one; may be nil
+	Warn      func(error)      // told why a connection cannot be led there; may be nil
+}
+
+// far is the other end: a connection to the API server that carries many streams to one pod.
+type far struct {
+	httpstream.Connection
+	pod  *corev1.Pod
+	port int
+}
+
+// Forward leads each connection to the listener to a pod of the target, until ctx is done: to the same one while that is ready, then to another.
+// The listener is closed at the end. An error says that there is no pod now, or that it cannot be reached.
+func (c *Client) Forward(ctx context.Context, f Forwarding) error {
 	ctx = quiet(ctx)
-	pod, port, err := c.podBehind(ctx, namespace, target, remotePort)
-	if err != nil {
-		return "", fmt.Errorf("forwarding a port to %s/%s in namespace %s: %w", target.Kind, target.Name, namespace, err)
+	o := &forwarder{Forwarding: f, client: c}
+	if _, err := o.connection(ctx, 0); err != nil {
+		_ = f.Listener.Close()
+		return fmt.Errorf("forwarding a port to %s in namespace %s: %w", f.Target, f.Namespace, c.explain(err))
 	}
-	dialer, err := c.forwardDialer(namespace, pod)
-	if err != nil {
-		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)
-	}
-	ready, failed := make(chan struct{}), make(chan error, 1)
-	f, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"127.0.0.1"},
-		[]string{fmt.Sprintf("%d:%d", localPort, port)}, ready, io.Discard, io.Discard)
-	if err != nil {
-		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)
-	}
-	go func() { failed <- f.ForwardPorts() }()
-	select {
-	case err := <-failed:
-		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, c.explain(err))
-	case <-ready:
-	}
-	ports, err := f.GetPorts()
-	if err != nil {
-		return "", fmt.Errorf("forwarding a port to pod/%s: %w", pod, err)
-	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports[0].Local))), nil
+	go o.serve(ctx)
+	return nil
 }
 
-// Target is what a port is forwarded to.
-type Target struct{ Kind, Name string }
+// forwarder is one forwarding at work.
+type forwarder struct {
+	Forwarding
+	client *Client
 
-var forwardable = map[string]Resource{
-	"Service":     {Version: "v1", Kind: "Service", Name: "services", Namespaced: true},
-	"Deployment":  {Group: "apps", Version: "v1", Kind: "Deployment", Name: "deployments", Namespaced: true},
-	"StatefulSet": {Group: "apps", Version: "v1", Kind: "StatefulSet", Name: "statefulsets", Namespaced: true},
-	"DaemonSet":   {Group: "apps", Version: "v1", Kind: "DaemonSet", Name: "daemonsets", Namespaced: true},
-	"ReplicaSet":  replicaSetResource,
+	mu      sync.Mutex
+	current *far
+	request int
 }
 
-// podBehind finds a ready pod, and its port.
-func (c *Client) podBehind(ctx context.Context, namespace string, target Target, port int) (string, int, error) {
-	if target.Kind == "Pod" {
-		return target.Name, port, nil
-	}
-	r, ok := forwardable[target.Kind]
-	if !ok {
-		return "", 0, fmt.Errorf("a %s has no pods to forward to: name a pod, a service or a workload", target.Kind)
-	}
-	u, err := c.get(ctx, r, namespace, target.Name)
-	if err != nil {
-		return "", 0, err
-	}
-	if u == nil {
-		return "", 0, fmt.Errorf("it does not exist: see what there is with kubectl get %s", r.Name)
-	}
-	path := []string{"spec", "selector", "matchLabels"}
-	if target.Kind == "Service" {
-		path = path[:2]
-	}
-	match, _, _ := unstructured.NestedStringMap(u.Object, path...)
-	if len(match) == 0 {
-		return "", 0, fmt.Errorf("it selects no pods by label")
-	}
-	pods, err := c.list(ctx, podResource, namespace, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(match).String()})
-	if err != nil {
-		return "", 0, err
-	}
-	for i := range pods {
-		pod := &pods[i]
-		if pod.GetDeletionTimestamp() == nil && conditionOf(pod, "Ready").Status == "True" {
-			return pod.GetName(), targetPort(u, pod, port), nil
+func (f *forwarder) serve(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { _ = f.Listener.Close() })
+	defer stop()
+	var wait sync.WaitGroup
+	for {
+		local, err := f.Listener.Accept()
+		if err != nil {
+			break
 		}
-	}
-	return "", 0, fmt.Errorf("none of its %d pods is ready", len(pods))
-}
-
-// targetPort is the port of the pod behind a port of a Service; for all else the port itself.
-func targetPort(u, pod *unstructured.Unstructured, port int) int {
-	ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
-	for _, p := range ports {
-		m, _ := p.(map[string]any)
-		if u.GetKind() != "Service" || m["port"] != int64(port) {
-			continue
-		}
-		switch to := m["targetPort"].(type) {
-		case int64:
-			return int(to)
-		case string:
-			return namedPort(pod, to, port)
-		}
-	}
-	return port
-}
-
-func namedPort(pod *unstructured.Unstructured, name string, otherwise int) int {
-	containers, _, _ := unstructured.NestedSlice(pod.Object, "spec", "containers")
-	for _, c := range containers {
-		container, _ := c.(map[string]any)
-		ports, _, _ := unstructured.NestedSlice(container, "ports")
-		for _, p := range ports {
-			if m, _ := p.(map[string]any); m["name"] == name {
-				if n, ok := m["containerPort"].(int64); ok {
-					return int(n)
-				}
+		wait.Go(func() {
+			defer func() { _ = local.Close() }()
+			stop := context.AfterFunc(ctx, func() { _ = local.Close() })
+			defer stop()
+			if err := f.carry(ctx, local); err != nil && ctx.Err() == nil && f.Warn != nil {
+				f.Warn(fmt.Errorf("a connection through %s to %s in namespace %s: %w", f.Listener.Addr(), f.Target, f.Namespace, f.client.explain(err)))
 			}
+		})
+	}
+	wait.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drop()
+}
+
+// connection gives the connection to the pod, a new one where that pod is not ready any more. It waits that long for a pod.
+func (f *forwarder) connection(ctx context.Context, patience time.Duration) (*far, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current != nil {
+		if f.good(ctx) {
+			return f.current, nil
+		}
+		f.drop()
+	}
+	err := again(ctx, patience, func(err error) bool { return errors.Is(err, errNoPod) || passing(err) }, func() error {
+		pod, port, err := f.client.podBehind(ctx, f.Namespace, f.Target, f.Port)
+		if err != nil {
+			return err
+		}
+		dialer, err := f.client.forwardDialer(f.Namespace, pod.Name)
+		if err != nil {
+			return err
+		}
+		conn, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
+		if err != nil {
+			return fmt.Errorf("pod %s: %w", pod.Name, err)
+		}
+		f.current = &far{conn, pod, port}
+		if f.Say != nil {
+			f.Say(pod.Name)
+		}
+		return nil
+	})
+	return f.current, err
+}
+
+// good says whether the connection and its pod are still there.
+func (f *forwarder) good(ctx context.Context) bool {
+	select {
+	case <-f.current.CloseChan():
+		return false
+	default:
+	}
+	u, err := f.client.get(ctx, podResource, f.Namespace, f.current.pod.Name)
+	if err != nil {
+		return ctx.Err() == nil // the server is away; the streams to the pod may still work
+	}
+	return u != nil && u.GetUID() == f.current.pod.UID && u.GetDeletionTimestamp() == nil && (f.Target.kind() == "pod" || conditionOf(u, "Ready").Status == "True")
+}
+
+func (f *forwarder) drop() {
+	if f.current != nil {
+		_ = f.current.Close()
+		f.current = nil
+	}
+}
+
+// carry leads one connection to the pod and back.
+func (f *forwarder) carry(ctx context.Context, local net.Conn) error {
+	conn, err := f.connection(ctx, podPatience)
+	if err != nil {
+		return err
+	}
+	data, trouble, err := f.streams(conn)
+	if err != nil {
+		return err
+	}
+	defer conn.RemoveStreams(data, trouble)
+	said := make(chan error, 1)
+	go func() {
+		text, err := io.ReadAll(trouble)
+		if len(text) > 0 {
+			err = fmt.Errorf("pod %s: %s", conn.pod.Name, text)
+		}
+		said <- err
+	}()
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		_, _ = io.Copy(local, data)
+	}()
+	go func() {
+		if _, err := io.Copy(data, local); err == nil {
+			_ = data.Close() // half of it: what the pod still says is waited for
+		}
+	}()
+	defer func() { _ = data.Reset() }()
+	for {
+		select {
+		case <-back:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case err := <-said:
+			if err != nil {
+				return err
+			}
+			said = nil // it ended well
 		}
 	}
-	return otherwise
+}
+
+// streams opens the two streams of a forwarded connection: its data, and what is wrong with it.
+func (f *forwarder) streams(conn *far) (data, trouble httpstream.Stream, err error) {
+	f.mu.Lock()
+	f.request++
+	id := strconv.Itoa(f.request)
+	f.mu.Unlock()
+	open := func(kind string) (httpstream.Stream, error) {
+		s, err := conn.CreateStream(http.Header{
+			corev1.StreamType: {kind}, corev1.PortHeader: {strconv.Itoa(conn.port)}, corev1.PortForwardRequestIDHeader: {id},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("pod %s: %w", conn.pod.Name, err)
+		}
+		return s, nil
+	}
+	if trouble, err = open(corev1.StreamTypeError); err != nil {
+		return nil, nil, err
+	}
+	_ = trouble.Close() // we only read it
+	if data, err = open(corev1.StreamTypeData); err != nil {
+		conn.RemoveStreams(trouble)
+		return nil, nil, err
+	}
+	return data, trouble, nil
 }
 
 // forwardDialer speaks over WebSockets, or SPDY with servers that know only that.
