@@ -75,9 +75,17 @@ func (p *Pipeline) warn(format string, args ...any) {
 	p.Sink.Emit(event.Warning{Message: fmt.Sprintf(format, args...)})
 }
 
-// Deploy applies the objects, waits for the workloads and proves that they run the images.
+// Deploy applies the objects, waits for the workloads and proves that they run the images. What changed is kept in the history.
 func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Image) error {
 	began := p.Now()
+	all, err := p.sets(rendered)
+	if err != nil {
+		return err
+	}
+	return p.finish(ctx, all, images, began, p.deploy(ctx, rendered, images, all, began))
+}
+
+func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Image, all sets, began time.Time) error {
 	var running containers
 	rolling := &rollouts{Pipeline: p}
 	err := p.stage(event.StageDeploy, func() error {
@@ -92,7 +100,7 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 				continue
 			}
 			deploy := func() ([]string, error) {
-				applied, err := p.apply(ctx, r)
+				applied, err := p.applySet(ctx, all, i)
 				rolling.add(i, r.Deployment, applied)
 				return namespacesOf(applied), err
 			}
@@ -117,21 +125,6 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 		p.Sink.Emit(e)
 	})
 	return p.prove(ctx, &rolling.seen, images, timed)
-}
-
-func (p *Pipeline) apply(ctx context.Context, r Rendered) ([]kube.Applied, error) {
-	objects, err := p.objects(r)
-	if err != nil {
-		return nil, err
-	}
-	result, err := p.Kube.Apply(ctx, p.set(r.Deployment), objects, kube.ApplyOptions{Force: r.Force}, p.Sink)
-	if err != nil {
-		return nil, fmt.Errorf("deploying: %w", err)
-	}
-	for _, o := range result.Orphans {
-		p.warn("%s in namespace %s was deployed before and is not in the config any more: it stays", o.Resource, o.Namespace)
-	}
-	return result.Objects, nil
 }
 
 func (p *Pipeline) set(d plan.Deployment) kube.Set {
@@ -187,5 +180,5 @@ func (p *Pipeline) deleteObjects(ctx context.Context, r Rendered) error {
 	if err != nil {
 		return err
 	}
-	return p.Kube.Delete(ctx, p.set(r.Deployment), objects, kube.DeleteOptions{Foreground: true, Deadline: 2 * time.Minute}, p.Sink)
+	return p.Kube.Delete(ctx, p.set(r.Deployment), objects, p.deleteOptions(r.Deployment), p.Sink)
 }

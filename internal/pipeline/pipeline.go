@@ -39,8 +39,9 @@ type Pipeline struct {
 	Loads bool
 	Load  func(ctx context.Context, images []load.Image) ([]load.Loaded, error)
 	// Test tests built images.
-	Test func(ctx context.Context, cases []imagetest.Case) error
-	Kube *kube.Client
+	Test      func(ctx context.Context, cases []imagetest.Case) error
+	Kube      *kube.Client
+	Deploying Deploying
 	// Containers gives what runs containers in the user's Docker Engine.
 	Containers func() (*docker.Deployer, error)
 

@@ -15,7 +15,6 @@ import (
 
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/image/load"
-	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
 )
@@ -138,7 +137,7 @@ func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins []string) ([
 	if err != nil {
 		return nil, nil, err
 	}
-	preview, err := p.Kube.Preview(ctx, p.set(r.Deployment), objects, kube.ApplyOptions{Force: r.Force}, p.Sink)
+	preview, err := p.Kube.Preview(ctx, p.set(r.Deployment), objects, p.applyOptions(r.Deployment), p.Sink)
 	if err != nil {
 		return nil, nil, err
 	}
