@@ -3,74 +3,21 @@
 package buildkit_test
 
 import (
-	"bytes"
 	"context"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	docker "github.com/moby/moby/client"
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/build/buildkit"
+	"github.com/davit-dev/davit/internal/engine/enginetest"
 )
 
-// startEngine runs a Docker Engine of the test's own, which touches neither the machine's bridge nor its firewall, and
-// returns its address.
-func startEngine(t *testing.T) string {
-	dockerd, err := exec.LookPath("dockerd")
-	if err != nil {
-		t.Fatalf("this test needs a Docker Engine (apt-get install docker.io): %v", err)
-	}
-	dir, err := os.MkdirTemp("", "davit-docker") // a short path, for its sockets
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := "unix://" + filepath.Join(dir, "docker.sock")
-	var log bytes.Buffer
-	cmd := exec.Command(dockerd, "--host", host, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
-		"--config-file", dir+"/daemon.json", "--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false")
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := os.WriteFile(dir+"/daemon.json", []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the Docker Engine ended badly: %v\n%s", err, log.String())
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	engine, err := docker.New(docker.WithHost(host))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer engine.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		if _, err := engine.Ping(ctx, docker.PingOptions{}); err == nil {
-			return host
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("the Docker Engine does not answer:\n%s", log.String())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
+// startEngine runs a Docker Engine of the test's own and returns its address.
+func startEngine(t *testing.T) string { return enginetest.Start(t).Host }
 
 func TestDockerEngine(t *testing.T) {
 	t.Parallel()
