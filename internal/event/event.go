@@ -171,7 +171,7 @@ type (
 	Debug struct{ Message string }
 )
 
-// ProvedContainer is one container name of a workload: in how many pods it runs, and the digest that was found running.
+// ProvedContainer is one container name of a workload: in how many pods it runs, none for a container of a Docker Engine, and the digest that was found running.
 type ProvedContainer struct {
 	Name   string
 	Image  string // as in the config

@@ -203,11 +203,14 @@ func (p *plain) pod(e event.PodLog) {
 
 func (p *plain) proved(e event.WorkloadProved) {
 	for _, c := range e.Containers {
-		pods := "pods run"
-		if c.Pods == 1 {
-			pods = "pod runs"
+		runs := fmt.Sprintf("%d pods run", c.Pods)
+		switch c.Pods {
+		case 0:
+			runs = "runs"
+		case 1:
+			runs = "1 pod runs"
 		}
-		p.line(" - %s: %d %s %s as built (container %s), %s", p.green(e.Resource), c.Pods, pods, c.Digest, c.Name, Seconds(e.Took))
+		p.line(" - %s: %s %s as built (container %s), %s", p.green(e.Resource), runs, c.Digest, c.Name, Seconds(e.Took))
 	}
 }
 

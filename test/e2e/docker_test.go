@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,4 +73,66 @@ func startDocker(t *testing.T) (socket string) {
 	out, _ := os.ReadFile(log.Name())
 	t.Fatalf("dockerd does not answer:\n%s", out)
 	return ""
+}
+
+// freePort is a port of this machine that is free now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func fetch(t *testing.T, address string) string {
+	t.Helper()
+	answer, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestContainers deploys to a Docker Engine and to the cluster side by side, then to the Engine alone, where no cluster is needed.
+func TestContainers(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.env = []string{"DOCKER_HOST=unix://" + startDocker(t)}
+	local := freePort(t)
+	config := strings.NewReplacer("PORT", local, "NAME", p.namespace).Replace(`apiVersion: skaffold/v4beta11
+kind: Config
+metadata: {name: NAME}
+build: {artifacts: [{image: my-web-app, hooks: {before: [{command: [env, CGO_ENABLED=0, go, build, -trimpath, -o, my-web-app, .]}]}}]}
+manifests: {rawYaml: [k8s/deployment.yaml]}
+deploy:
+  kubectl: {}
+  docker: {images: [my-web-app]}
+portForward: [{resourceType: container, resourceName: my-web-app, port: 8080, localPort: PORT}]
+profiles:
+- name: laptop
+  patches: [{op: remove, path: /manifests}, {op: remove, path: /deploy/kubectl}]
+`)
+	p.write("skaffold.yaml", config)
+	p.davit("run").ok().says("container/my-web-app created", "deployment.apps/my-web-app created", "container/my-web-app: port 8080 is at 127.0.0.1:"+local)
+	p.davit("run").ok().says("container/my-web-app unchanged", "deployment.apps/my-web-app unchanged")
+	p.davit("delete").ok().says("container/my-web-app deleted")
+	p.nothingDeployed()
+
+	p.env = append(p.env, "KUBECONFIG="+t.TempDir()+"/none")
+	p.davit("run", "-p", "laptop").ok().says("container/my-web-app created", "as built")
+	if page := fetch(t, "http://127.0.0.1:"+local); !strings.Contains(page, "Hello from my-web-app") {
+		t.Errorf("the container answers %q", page)
+	}
+	p.write("page/which.txt", p.namespace+" again")
+	p.davit("run", "-p", "laptop").ok().says("container/my-web-app replaced", "as built")
+	p.davit("run", "-p", "laptop").ok().says("Found Locally", "container/my-web-app unchanged", "as built")
+	p.davit("delete", "-p", "laptop").ok().says("container/my-web-app deleted", "network/", "deleted")
 }

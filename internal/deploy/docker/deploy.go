@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -111,6 +110,9 @@ func (d *Deployer) Start(ctx context.Context, set Set, images map[string]Image) 
 	if err := d.remove(ctx, r.stale); err != nil {
 		return nil, err
 	}
+	if err := d.leave(ctx, r.stale, r.others, set.Network); err != nil {
+		return nil, err
+	}
 	if err := d.network(ctx, set); err != nil {
 		return nil, err
 	}
@@ -176,9 +178,9 @@ func (t *task) resource() string { return "container/" + t.name }
 
 // found is what there is to do.
 type found struct {
-	tasks []task
-	stale []container.Summary
-	names map[string]bool // those that are taken
+	tasks         []task
+	stale, others []container.Summary
+	names         map[string]bool // those that are taken
 }
 
 // look compares what the Engine has with what is wanted.
@@ -201,6 +203,7 @@ func (d *Deployer) look(ctx context.Context, set Set, ids map[string]string) (*f
 		switch {
 		case i < 0:
 			r.names[name] = true
+			r.others = append(r.others, c)
 			if c.Labels[labelSet] == set.Name {
 				d.warn("container/%s was run before and is not in the config any more: it stays", name)
 			}
@@ -316,16 +319,13 @@ func (d *Deployer) Delete(ctx context.Context, set Set) error {
 	if err != nil {
 		return fmt.Errorf("asking the Docker Engine for its containers: %w", err)
 	}
-	var doomed []container.Summary
-	leave, stay := map[string]bool{set.Network: true}, map[string]bool{} // networks
+	var doomed, others []container.Summary
 	for _, c := range all.Items {
-		network := c.HostConfig.NetworkMode
-		if c.Labels[labelSet] != set.Name && !slices.ContainsFunc(set.Containers, func(w Container) bool { return set.has(c, w.Image) }) {
-			stay[network] = true // one that ended is in its network as well, and the network does not say so
-			continue
+		if c.Labels[labelSet] == set.Name || slices.ContainsFunc(set.Containers, func(w Container) bool { return set.has(c, w.Image) }) {
+			doomed = append(doomed, c)
+		} else {
+			others = append(others, c)
 		}
-		doomed = append(doomed, c)
-		leave[network] = true
 	}
 	if err := d.remove(ctx, doomed); err != nil {
 		return err
@@ -333,17 +333,14 @@ func (d *Deployer) Delete(ctx context.Context, set Set) error {
 	for _, c := range doomed {
 		d.Sink.Emit(event.ObjectApplied{Resource: "container/" + nameOf(c), Verb: "deleted"})
 	}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(leave)) {
-		if !stay[name] {
-			errs = append(errs, d.leave(ctx, name))
-		}
-	}
-	return errors.Join(errs...)
+	// A run that was killed may have made the network and nothing in it.
+	var own container.Summary
+	own.HostConfig.NetworkMode = set.Network
+	return d.leave(ctx, append(doomed, own), others, "")
 }
 
-// leave takes away a network that davit or Skaffold made, unless a container is in it.
-func (d *Deployer) leave(ctx context.Context, name string) error {
+// removeNetwork takes away a network that davit or Skaffold made, unless a container is in it.
+func (d *Deployer) removeNetwork(ctx context.Context, name string) error {
 	found, err := d.Client.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 	switch labels := found.Network.Labels; {
 	case errdefs.IsNotFound(err):
@@ -372,6 +369,24 @@ func (d *Deployer) remove(ctx context.Context, all []container.Summary) error {
 		}
 		return nil
 	})
+}
+
+// leave takes away the networks of containers that are gone, but for those that others are in and the one to keep. One that ended is in its network as well,
+// and the network does not say so.
+func (d *Deployer) leave(ctx context.Context, gone, others []container.Summary, keep string) error {
+	seen := map[string]bool{keep: true}
+	for _, c := range others {
+		seen[c.HostConfig.NetworkMode] = true
+	}
+	for _, c := range gone {
+		if network := c.HostConfig.NetworkMode; !seen[network] {
+			seen[network] = true
+			if err := d.removeNetwork(ctx, network); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (d *Deployer) warn(format string, args ...any) {

@@ -229,14 +229,15 @@ func TestDeploy(t *testing.T) {
 func TestNeighbours(t *testing.T) {
 	h := newHost(t)
 	app := h.image("app:1", serve, nil)
-	run := func(name string, labels map[string]string) {
+	must(h.client.NetworkCreate(t.Context(), "skaffold-network-x", client.NetworkCreateOptions{Labels: map[string]string{"skaffold.dev/run-id": "x"}}))
+	run := func(name, network string, labels map[string]string) {
 		made := must(h.client.ContainerCreate(t.Context(), client.ContainerCreateOptions{
-			Name: name, Config: &container.Config{Image: "app:1", Labels: labels}, HostConfig: &container.HostConfig{NetworkMode: "none"},
+			Name: name, Config: &container.Config{Image: "app:1", Labels: labels}, HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(network)},
 		}))
 		must(h.client.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{}))
 	}
-	run("app", nil)
-	run("app-1", map[string]string{"skaffold.dev/run-id": "x"})
+	run("app", "none", nil)
+	run("app-1", "skaffold-network-x", map[string]string{"skaffold.dev/run-id": "x"})
 	theirs := h.containers()
 	taken := must(net.Listen("tcp", "127.0.0.1:0"))
 	defer taken.Close()
@@ -244,7 +245,7 @@ func TestNeighbours(t *testing.T) {
 	set := docker.Set{Name: "davit-a", Network: "davit-a", Wait: true, Containers: []docker.Container{
 		{Image: "app", Ports: []docker.Port{{Container: 8080, Address: netip.MustParseAddr("127.0.0.1"), Local: port}}},
 	}}
-	h.ok(h.deploy(set, app), "container/app-1 replaced", fmt.Sprintf("warning: port %d of 127.0.0.1 is taken", port))
+	h.ok(h.deploy(set, app), "container/app-1 replaced", "network/skaffold-network-x deleted", fmt.Sprintf("warning: port %d of 127.0.0.1 is taken", port))
 	if now := h.containers(); now["app"] != theirs["app"] || now["app-1"] == theirs["app-1"] || len(now) != 2 {
 		t.Errorf("containers %v became %v", theirs, now)
 	}

@@ -61,7 +61,7 @@ func (d *Deployer) Settle(ctx context.Context, s *Started) error {
 		if now.Image != t.image {
 			return fmt.Errorf("%s runs %s, but %s was built as %s: remove the container and run again", t.resource(), now.Image, t.Image, t.image)
 		}
-		proved := event.ProvedContainer{Name: t.name, Image: t.Image, Digest: t.image, Pods: 1}
+		proved := event.ProvedContainer{Name: t.name, Image: t.Image, Digest: t.image}
 		d.Sink.Emit(event.WorkloadProved{Resource: t.resource(), Containers: []event.ProvedContainer{proved}, Took: d.Now().Sub(t.began)})
 		return nil
 	})
