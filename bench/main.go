@@ -3,7 +3,8 @@
 //	go run ./bench --reference /path/to/skaffold --davit bin/davit --kubebox bin/kubebox --rounds 7
 //
 // It needs root, a cluster that is up (`bin/kubebox up`) and dockerd (Debian's docker.io), which the reference builds with.
-// With --only diagnose it measures the configuration alone, and needs nothing of that.
+// With --only diagnose it measures the configuration alone, and needs nothing of that; with --only render the making of manifests, and needs helm
+// and kustomize.
 // The seconds are only the trace of a ratio: compare nothing across machines or runs.
 package main
 
@@ -31,7 +32,7 @@ func main() {
 	flag.StringVar(&b.kubebox, "kubebox", "bin/kubebox", "path of kubebox, for the kubeconfig and for kubectl")
 	flag.StringVar(&b.example, "example", "examples/getting-started", "folder with a skaffold.yaml and page/index.html")
 	flag.IntVar(&b.rounds, "rounds", 7, "runs of each command")
-	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", which needs no cluster; "unchanged", builds of many artifacts, and "builds", first ones; empty for the runs`)
+	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", and "render", which need no cluster; "unchanged", builds of many artifacts, and "builds", first ones; "apply", many objects; empty for the runs`)
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -84,8 +85,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return b.unchanged(ctx)
 	case "builds":
 		return b.builds(ctx)
+	case "render":
+		return b.render(ctx)
 	}
-	return fmt.Errorf("--only %q is not known: use diagnose, unchanged or builds", b.only)
+	return fmt.Errorf("--only %q is not known: use diagnose, render, unchanged or builds", b.only)
 }
 
 // runs compares what needs a cluster.
