@@ -85,10 +85,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return b.unchanged(ctx)
 	case "builds":
 		return b.builds(ctx)
+	case "apply":
+		return b.apply(ctx)
 	case "render":
 		return b.render(ctx)
 	}
-	return fmt.Errorf("--only %q is not known: use diagnose, render, unchanged or builds", b.only)
+	return fmt.Errorf("--only %q is not known: use diagnose, render, unchanged, builds or apply", b.only)
 }
 
 // runs compares what needs a cluster.
