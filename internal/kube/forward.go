@@ -39,12 +39,11 @@ type far struct {
 }
 
 // Forward leads each connection to the listener to a pod of the target, until ctx is done: to the same one while that is ready, then to another.
-// The listener is closed at the end. An error says that there is no pod now, or that it cannot be reached.
+// The listener is closed at the end. An error says that there is no pod now, or that it cannot be reached; then the listener stays open.
 func (c *Client) Forward(ctx context.Context, f Forwarding) error {
 	ctx = quiet(ctx)
 	o := &forwarder{Forwarding: f, client: c}
 	if _, err := o.connection(ctx, 0); err != nil {
-		_ = f.Listener.Close()
 		return fmt.Errorf("forwarding a port to %s in namespace %s: %w", f.Target, f.Namespace, c.explain(err))
 	}
 	go o.serve(ctx)

@@ -31,6 +31,12 @@ func (t Target) kind() string {
 	return strings.TrimSuffix(kind, "s")
 }
 
+// Is says whether a kind means the same.
+func (t Target) Is(kind string) bool { return t.kind() == Target{Kind: kind}.kind() }
+
+// HasPods says whether a port of its pods can be forwarded.
+func (t Target) HasPods() bool { return forwardable[t.kind()].Name != "" }
+
 var forwardable = map[string]Resource{
 	"service":               {Version: "v1", Kind: "Service", Name: "services", Namespaced: true},
 	"replicationcontroller": {Version: "v1", Kind: "ReplicationController", Name: "replicationcontrollers", Namespaced: true},

@@ -36,20 +36,16 @@ type TailOptions struct {
 // they broke. An error is something that asking again does not mend, such as a missing permission.
 func (c *Client) Tail(ctx context.Context, o TailOptions) error {
 	ctx, stop := context.WithCancel(quiet(ctx))
-	defer stop()
 	t := &tailer{client: c, ctx: ctx, o: o, since: o.Since.Add(time.Duration(c.skew.Load())).Truncate(time.Second), alive: map[string]bool{}, warned: map[string]bool{}}
-	errs := make([]error, len(o.Namespaces))
-	var wait sync.WaitGroup
-	for i, namespace := range o.Namespaces {
-		wait.Go(func() {
-			if errs[i] = t.watch(namespace); errs[i] != nil {
-				stop()
-			}
-		})
+	defer t.streams.Wait()
+	defer stop()
+	for {
+		err := c.WatchPods(ctx, o.Namespaces, t.see)
+		if err == nil || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+			return err
+		}
+		t.warn(err.Error() + ": asking again")
 	}
-	wait.Wait()
-	t.streams.Wait()
-	return errors.Join(errs...)
 }
 
 // tailer follows the containers of the pods that it observes.
@@ -65,26 +61,9 @@ type tailer struct {
 	warned map[string]bool
 }
 
-// watch follows the pods of a namespace, through absences of the server of any length.
-func (t *tailer) watch(namespace string) error {
-	for {
-		err := t.client.follow(t.ctx, selection{resource: podResource, namespace: namespace}, t)
-		if err == nil || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
-			return err
-		}
-		t.warn(err.Error() + ": asking again")
-	}
-}
-
-func (t *tailer) reset(all []unstructured.Unstructured) {
-	for i := range all {
-		t.set(&all[i], false)
-	}
-}
-
-func (t *tailer) set(u *unstructured.Unstructured, gone bool) {
-	pod, err := asPod(u)
-	if err != nil || !t.o.Pick(pod) {
+// see takes up the containers of a pod.
+func (t *tailer) see(pod *corev1.Pod, gone bool) {
+	if !t.o.Pick(pod) {
 		return
 	}
 	t.mu.Lock()
@@ -178,5 +157,37 @@ func (c *Client) readLog(ctx context.Context, pod *corev1.Pod, container string,
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// WatchPods tells of the pods of namespaces, those that are there and those that come and change, until ctx is done. seen is called from a goroutine
+// for each namespace.
+func (c *Client) WatchPods(ctx context.Context, namespaces []string, seen func(pod *corev1.Pod, gone bool)) error {
+	ctx, stop := context.WithCancel(quiet(ctx))
+	defer stop()
+	errs := make([]error, len(namespaces))
+	var wait sync.WaitGroup
+	for i, namespace := range namespaces {
+		wait.Go(func() {
+			if errs[i] = c.follow(ctx, selection{resource: podResource, namespace: namespace}, podObserver(seen)); errs[i] != nil {
+				stop()
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+type podObserver func(pod *corev1.Pod, gone bool)
+
+func (o podObserver) reset(all []unstructured.Unstructured) {
+	for i := range all {
+		o.set(&all[i], false)
+	}
+}
+
+func (o podObserver) set(u *unstructured.Unstructured, gone bool) {
+	if pod, err := asPod(u); err == nil {
+		o(pod, gone)
 	}
 }

@@ -45,7 +45,8 @@ type Pipeline struct {
 	// Containers gives what runs containers in the user's Docker Engine.
 	Containers func() (*docker.Deployer, error)
 
-	run string // see runID
+	run     string         // see runID
+	applied []kube.Applied // by Deploy, for Follow
 
 	SkipTests     bool     // as custom builds are told
 	DockerEnviron []string // "NAME=value", leads custom builds to the cluster's own Docker Engine; often none

@@ -41,6 +41,7 @@ func (r *rollouts) add(deployment int, d plan.Deployment, applied []kube.Applied
 			return slices.ContainsFunc(d.Custom, func(k plan.CustomKind) bool { return k.Match(gk.Group, gk.Kind) })
 		}
 	}
+	r.applied = append(r.applied, applied...)
 	r.open = append(r.open, openRollout{deployment, d.Wait, kube.Awaited{Applied: applied, WaitOptions: o}})
 }
 
