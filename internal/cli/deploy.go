@@ -71,14 +71,20 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	if err := s.pin(ctx, images); err != nil {
 		return err
 	}
-	if err := s.readRules(o.deploy.rules); err != nil {
+	s.deploying(&o.deploy.apply)
+	if err := s.readDeploy(&o.deploy); err != nil {
 		return err
 	}
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err
 	}
-	return s.deploy(ctx, rendered, nil, images)
+	if o.deploy.apply.preflight {
+		if err := s.preflight(ctx, nil, rendered); err != nil {
+			return err
+		}
+	}
+	return s.andFollow(ctx, &o.deploy.rolloutFlags, images, func() error { return s.deploy(ctx, rendered, nil, images) })
 }
 
 // deploy puts the images into the manifests, and those into the cluster. artifacts are what was built here.
@@ -89,6 +95,9 @@ func (s *session) deploy(ctx context.Context, rendered []pipeline.Rendered, arti
 	}
 	rendered, err := s.pipe.RenderCharts(ctx, rendered, images)
 	if err != nil {
+		return err
+	}
+	if rendered, err = s.pipe.PrepareReleases(ctx, rendered, artifacts, images); err != nil {
 		return err
 	}
 	if err := s.pipe.SetImages(rendered, images); err != nil {

@@ -23,7 +23,7 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
 	var all []manifest.Object
 	var rules []manifest.Rules
 	for _, r := range rendered {
-		all, rules = append(all, r.Objects...), append(rules, r.Rules...)
+		all, rules = append(all, r.all()...), append(rules, r.Rules...)
 		for image := range r.Docker.Images() {
 			bases[image] = true // it need not be in a manifest either
 		}
@@ -50,7 +50,7 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
 		}
 	}
 	for _, r := range rendered {
-		for _, conflict := range selector.SetLabels(r.Objects, r.Labels) {
+		for _, conflict := range selector.SetLabels(r.all(), r.Labels) {
 			p.warn("%s", conflict)
 		}
 	}
@@ -82,7 +82,8 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 	if err != nil {
 		return err
 	}
-	return p.finish(ctx, all, images, began, p.deploy(ctx, rendered, images, all, began))
+	err = p.deploy(ctx, rendered, images, all, began)
+	return p.finish(ctx, all, images, began, p.undoReleases(ctx, rendered, err))
 }
 
 func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Image, all sets, began time.Time) error {
@@ -98,6 +99,9 @@ func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Ima
 			}
 			if r.Elsewhere {
 				continue
+			}
+			if err := p.deployReleases(ctx, rolling, all, i, r); err != nil {
+				return err
 			}
 			deploy := func() ([]string, error) {
 				applied, err := p.applySet(ctx, all, i)
@@ -169,6 +173,7 @@ func (p *Pipeline) Delete(ctx context.Context, rendered []Rendered) error {
 			if !r.Elsewhere {
 				errs = append(errs, p.deleteObjects(ctx, r))
 			}
+			errs = append(errs, p.deleteReleases(ctx, r))
 			errs = append(errs, p.deleteContainers(ctx, r))
 		}
 		return errors.Join(errs...)

@@ -24,14 +24,6 @@ type Deploying struct {
 	RollBack   bool   // when a deployment fails
 	// Commit names the commit of the working folder; empty when there is none. It is asked for when a revision is kept.
 	Commit func(context.Context) string
-	// Releases puts Helm releases back; nil when there are none.
-	Releases Releases
-}
-
-// Releases are what a deployment puts into the cluster beside objects.
-type Releases interface {
-	// PutBack makes releases what they were in the revisions given. Those of the deployment that are not given are left alone.
-	PutBack(ctx context.Context, d plan.Deployment, releases []kube.Release) ([]kube.Applied, error)
 }
 
 // finish keeps a revision of each set that changed, and puts back the last good ones when the deployment failed and that is wanted.
@@ -200,13 +192,11 @@ func (p *Pipeline) putBack(ctx context.Context, targets []target, began time.Tim
 				return err
 			}
 			rolling.add(i, s.Deployment, s.result.Objects)
-			if len(s.releases) > 0 && p.Deploying.Releases != nil {
-				applied, err := p.Deploying.Releases.PutBack(ctx, s.Deployment, s.releases)
-				if err != nil {
-					return err
-				}
-				rolling.add(i, s.Deployment, applied)
+			applied, err := p.putBackReleases(ctx, s.Deployment, s.releases)
+			if err != nil {
+				return err
 			}
+			rolling.add(i, s.Deployment, applied)
 		}
 		return nil
 	})

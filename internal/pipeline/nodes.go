@@ -25,7 +25,7 @@ func (p *Pipeline) PlaceOnNodes(ctx context.Context, rendered []Rendered, artifa
 	}
 	var objects []manifest.Object
 	for _, r := range rendered {
-		objects = append(objects, r.Objects...)
+		objects = append(objects, r.all()...)
 	}
 	known, err := p.platforms(ctx, manifest.PodImages(objects), builtFor(artifacts, images))
 	if err != nil {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/config/template"
+	releases "github.com/davit-dev/davit/internal/deploy/helm"
 	"github.com/davit-dev/davit/internal/engine"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
@@ -36,6 +38,7 @@ type Rendering struct {
 type Rendered struct {
 	plan.Deployment
 	Objects []manifest.Object
+	Work    *releases.Work // the releases of Helm; nil: none
 }
 
 // Render makes the objects of all deployments that do not depend on what is built: all but those of charts. Errors of all come at once.
@@ -47,7 +50,7 @@ func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([
 	var errs []error
 	for i, d := range deployments {
 		objects, err := p.sources(ctx, d)
-		rendered[i], errs = Rendered{d, objects}, append(errs, err)
+		rendered[i], errs = Rendered{Deployment: d, Objects: objects}, append(errs, err)
 		errs = append(errs, manifest.SetValues(rendered[i].Objects, p.Rendering.Values))
 	}
 	return rendered, errors.Join(errs...)
@@ -69,33 +72,33 @@ func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images
 	errs := make([]error, len(rendered))
 	for i, r := range rendered {
 		out[i] = r
-		if r.Charts == nil {
-			continue
-		}
-		var made []manifest.Object
-		if made, errs[i] = p.charts(ctx, r.Deployment, template.Images(known)); errs[i] == nil {
-			out[i].Objects = append(r.Objects[:len(r.Objects):len(r.Objects)], made...)
+		for _, charts := range []*plan.Charts{r.Charts, r.LegacyCharts} {
+			if charts == nil {
+				continue
+			}
+			made, err := p.charts(ctx, r.Deployment, charts, template.Images(known))
+			out[i].Objects, errs[i] = slices.Concat(out[i].Objects, made), errors.Join(errs[i], err)
 		}
 	}
 	return out, errors.Join(errs...)
 }
 
 // charts renders the releases of a deployment side by side; their objects come in the order of the config.
-func (p *Pipeline) charts(ctx context.Context, d plan.Deployment, images map[string]string) ([]manifest.Object, error) {
-	flags := d.Charts.Helm.Flags
-	x := release.Context{Config: d.Charts.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace,
+func (p *Pipeline) charts(ctx context.Context, d plan.Deployment, from *plan.Charts, images map[string]string) ([]manifest.Object, error) {
+	flags := from.Helm.Flags
+	x := release.Context{Config: from.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace,
 		Overrides: p.Rendering.Values}
-	releases, err := release.All(x, d.Charts.Helm.Releases, flags.Global, flags.Template, "manifests", "helm")
+	charts, err := release.All(x, from.Helm.Releases, flags.Global, flags.Template, from.Path...)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := helm.Order(releases); err != nil {
+	if _, err := helm.Order(charts); err != nil {
 		return nil, err
 	}
-	objects, errs := make([][]manifest.Object, len(releases)), make([]error, len(releases))
+	objects, errs := make([][]manifest.Object, len(charts)), make([]error, len(charts))
 	var group errgroup.Group
 	group.SetLimit(max(2, runtime.NumCPU()))
-	for i, r := range releases {
+	for i, r := range charts {
 		group.Go(func() error {
 			rendered, err := helm.Render(ctx, r, p.helm(d), p.Sink)
 			if err == nil {

@@ -83,7 +83,7 @@ func (d *Deployment) manifests(c *config.Config, o Options) error {
 		}
 	}
 	if m.Helm != nil {
-		d.Charts = &Charts{c, m.Helm}
+		d.Charts = &Charts{c, m.Helm, []any{"manifests", "helm"}}
 	}
 	rules, err := ownRules(c)
 	d.Rules = append(rules, o.Rules...)

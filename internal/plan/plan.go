@@ -117,6 +117,7 @@ type Deployment struct {
 	KustomizeArgs []string
 	Steps         Steps
 	Charts        *Charts          // nil: none
+	LegacyCharts  *Charts          // releases of deploy.helm that are rendered, not deployed; nil: none
 	Releases      *Releases        // of Helm; nil: none
 	Rules         []manifest.Rules // where objects hold images and labels; later ones win
 	Labels        map[string]string
@@ -135,4 +136,5 @@ type Deployment struct {
 type Charts struct {
 	Config *config.Config
 	Helm   *model.Helm
+	Path   []any // where they stand in the config
 }

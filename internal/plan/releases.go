@@ -22,24 +22,25 @@ func (d *Deployment) releases(c *config.Config, o Options) {
 	if m == nil {
 		return
 	}
+	if o.Mode == "render" {
+		d.LegacyCharts = legacyCharts(c, d.Charts)
+		return
+	}
 	r := &Releases{Config: c, Releases: m.Releases, Flags: m.Flags, Path: []any{"deploy", "helm"}}
 	r.Before, r.After = DeployHooks(c, m.Hooks.Before, o), DeployHooks(c, m.Hooks.After, o)
 	r.Logs = d.Logs
 	if m.Concurrency != nil {
 		r.Concurrency = *m.Concurrency
 	}
-	if d.Charts != nil && o.Mode != "render" {
-		r.Releases, r.Flags, r.Path = d.Charts.Helm.Releases, d.Charts.Helm.Flags, []any{"manifests", "helm"}
+	if d.Charts != nil {
+		r.Releases, r.Flags, r.Path = d.Charts.Helm.Releases, d.Charts.Helm.Flags, d.Charts.Path
 		d.Charts = nil
 	}
 	d.Releases = r
 }
 
-// Rendered are the releases that `davit render` shows beside the manifests: those of deploy.helm whose names are not among these, without flags.
-func (r *Releases) Rendered(charts *Charts) *Charts {
-	if r == nil {
-		return nil
-	}
+// legacyCharts are the releases that `davit render` shows beside those of manifests.helm: all of deploy.helm with other names, without flags.
+func legacyCharts(c *config.Config, charts *Charts) *Charts {
 	known := map[string]bool{}
 	if charts != nil {
 		for _, release := range charts.Helm.Releases {
@@ -47,10 +48,10 @@ func (r *Releases) Rendered(charts *Charts) *Charts {
 		}
 	}
 	m := &model.Helm{}
-	for _, release := range r.Releases {
+	for _, release := range c.Model.Deploy.Helm.Releases {
 		if !known[release.Name] {
 			m.Releases = append(m.Releases, release)
 		}
 	}
-	return &Charts{Config: r.Config, Helm: m}
+	return &Charts{c, m, []any{"deploy", "helm"}}
 }

@@ -24,7 +24,6 @@ func Supported(configs []*config.Config, mode string) error {
 			path []any
 		}{
 			{builds && !local, "builds elsewhere than with BuildKit", []any{"build"}},
-			{deploys && m.Deploy.Helm != nil && len(m.Deploy.Helm.Releases) > 0, "releases of helm", []any{"deploy", "helm"}},
 			{deploys && m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
 			{deploys && m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},
 		} {

@@ -56,7 +56,7 @@ func (w *Work) renderTarget(ctx context.Context, it *item) (err error) {
 	if it.target, err = w.render(ctx, it, revision, it.action == upgrade); err != nil {
 		return err
 	}
-	return w.options.Transform(ctx, it.target.all())
+	return w.transform(ctx, it.target.all())
 }
 
 // refuseStuck refuses a release that somebody is at work on, or has left half-way.
@@ -157,7 +157,7 @@ func (w *Work) unsettled(ctx context.Context, it *item, deployed, rendered map[s
 	if err != nil {
 		return "", err
 	}
-	if err := w.options.Transform(ctx, again.all()); err != nil {
+	if err := w.transform(ctx, again.all()); err != nil {
 		return "", err
 	}
 	other, err := byName(again.all())

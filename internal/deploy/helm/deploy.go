@@ -36,12 +36,10 @@ type Release struct {
 
 // Options is how releases are deployed.
 type Options struct {
-	Render helm.Options // Capabilities, Lookup, Upgrade, Revision and Previous are found out
-	// Transform writes images and labels into objects that are rendered after Prepare.
-	Transform   func(ctx context.Context, objects []manifest.Object) error
-	Driver      string // $HELM_DRIVER
-	Force       bool   // free releases that somebody left half-way, and replace objects whose change the server refuses
-	Concurrency int    // releases at a time; 0: all
+	Render      helm.Options // Capabilities, Lookup, Upgrade, Revision and Previous are found out
+	Driver      string       // $HELM_DRIVER
+	Force       bool         // free releases that somebody left half-way, and replace objects whose change the server refuses
+	Concurrency int          // releases at a time; 0: all
 	Settle      time.Duration
 	Now         func() time.Time
 }
@@ -67,6 +65,7 @@ func New(k *kube.Client, o Options, sink event.Sink) (*Deployer, error) {
 type Work struct {
 	*Deployer
 	items        []*item
+	transform    func(ctx context.Context, objects []manifest.Object) error
 	capabilities *engine.Capabilities
 }
 

@@ -37,7 +37,12 @@ func (w *Work) Deploy(ctx context.Context) ([]kube.Applied, error) {
 	var errs []error
 	for _, it := range w.items {
 		<-it.done
-		applied, errs = append(applied, it.applied...), append(errs, it.err)
+		errs = append(errs, it.err)
+		for _, a := range it.applied {
+			if a.Live != nil {
+				applied = append(applied, a)
+			}
+		}
 	}
 	if ctx.Err() != nil {
 		return applied, context.Cause(ctx)
@@ -144,7 +149,7 @@ func (w *Work) anew(ctx context.Context, it *item) error {
 		return err
 	}
 	if it.trial != nil {
-		if err := w.options.Transform(ctx, it.trial.all()); err != nil {
+		if err := w.transform(ctx, it.trial.all()); err != nil {
 			return err
 		}
 	}

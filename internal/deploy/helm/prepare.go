@@ -13,14 +13,16 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/render/helm"
 	"github.com/davit-dev/davit/internal/render/helm/chart"
 	"github.com/davit-dev/davit/internal/render/helm/engine"
 )
 
-// Prepare reads the records of the releases and renders their charts. It changes nothing.
-func (d *Deployer) Prepare(ctx context.Context, releases []Release) (*Work, error) {
-	w := &Work{Deployer: d}
+// Prepare reads the records of the releases and renders their charts. It changes nothing. transform writes images and labels into objects that are rendered
+// later; into those that are rendered now, the caller does.
+func (d *Deployer) Prepare(ctx context.Context, releases []Release, transform func(ctx context.Context, objects []manifest.Object) error) (*Work, error) {
+	w := &Work{Deployer: d, transform: transform}
 	plain := make([]helm.Release, len(releases))
 	for i, r := range releases {
 		plain[i] = r.Release

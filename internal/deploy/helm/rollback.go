@@ -32,13 +32,47 @@ func (d *Deployer) History(ctx context.Context, namespace, name string) ([]Revis
 	}
 	var all []Revision
 	for _, r := range records {
-		one := Revision{Name: r.Name, Namespace: r.Namespace, Revision: r.Version, Status: r.Info.Status, Description: r.Info.Description, Deployed: r.Info.LastDeployed.Time}
-		if c, err := r.chart(); err == nil && c.Metadata != nil {
-			one.Chart, one.App = c.Metadata.Name+"-"+c.Metadata.Version, c.Metadata.AppVersion
-		}
-		all = append(all, one)
+		all = append(all, r.revision())
 	}
 	return all, nil
+}
+
+func (r *record) revision() Revision {
+	one := Revision{Name: r.Name, Namespace: r.Namespace, Revision: r.Version, Status: r.Info.Status, Description: r.Info.Description, Deployed: r.Info.LastDeployed.Time}
+	if c, err := r.chart(); err == nil && c.Metadata != nil {
+		one.Chart, one.App = c.Metadata.Name+"-"+c.Metadata.Version, c.Metadata.AppVersion
+	}
+	return one
+}
+
+// Revisions are those that the releases have after Deploy, in the order of the config.
+func (w *Work) Revisions() []Revision {
+	var all []Revision
+	for _, it := range w.items {
+		r := it.deployed
+		if it.made != nil {
+			r = it.made
+		}
+		if r != nil {
+			all = append(all, r.revision())
+		}
+	}
+	return all
+}
+
+// PutBack makes a release what it was in a revision, by Rollback unless it is that already. It gives what the release consists of.
+func (d *Deployer) PutBack(ctx context.Context, namespace, name string, revision int) ([]kube.Applied, error) {
+	all, err := d.store.latest(ctx, namespace, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	if found := all[name]; len(found) > 0 {
+		last := found[len(found)-1]
+		if last.Info.Status == statusDeployed && (last.Version == revision || last.Info.RolledBackTo == revision) {
+			return nil, nil
+		}
+	}
+	return d.Rollback(ctx, namespace, name, revision, helm.DefaultDeployment())
 }
 
 // Rollback makes a new revision of an older one, as `helm rollback` does; revision 0 is the last one before the newest that was deployed. It gives the
@@ -179,12 +213,8 @@ func (w *Work) undo(ctx context.Context, it *item) (what string, err error) {
 
 // Uninstall takes releases away with all that belongs to them, those first on which no other depends, and waits until they are gone. One that is not
 // there is fine.
-func (d *Deployer) Uninstall(ctx context.Context, releases []Release) error {
-	plain := make([]helm.Release, len(releases))
-	for i, r := range releases {
-		plain[i] = r.Release
-	}
-	levels, err := helm.Order(plain)
+func (d *Deployer) Uninstall(ctx context.Context, releases []helm.Release) error {
+	levels, err := helm.Order(releases)
 	if err != nil {
 		return err
 	}
@@ -204,8 +234,7 @@ func (d *Deployer) Uninstall(ctx context.Context, releases []Release) error {
 	return errors.Join(errs...)
 }
 
-func (d *Deployer) uninstallOne(ctx context.Context, r Release) error {
-	r.Flags = nil
+func (d *Deployer) uninstallOne(ctx context.Context, r helm.Release) error {
 	s, foreign, err := r.Deployment()
 	switch {
 	case err != nil:

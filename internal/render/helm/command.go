@@ -132,11 +132,18 @@ func (f flags) postRender(ctx context.Context, documents []document, o Options, 
 	for _, d := range documents {
 		fmt.Fprintf(&in, "---\n# Source: %s\n%s\n", d.path, d.text)
 	}
+	var said []string
 	cmd := command.Command{
 		Args: append([]string{f.postRenderer}, f.postRendererArgs...), Dir: o.Dir, Environ: o.Environ, Stdin: strings.NewReader(in.String()),
-		Line: func(line string) { sink.Emit(event.Debug{Message: f.postRenderer + ": " + line}) },
+		Line: func(line string) {
+			said = append(said, line)
+			sink.Emit(event.Debug{Message: f.postRenderer + ": " + line})
+		},
 	}
 	out, err := cmd.Output(ctx)
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
+		return nil, fmt.Errorf("post-renderer %s: %w: %s", f.postRenderer, err, strings.Join(said, "\n"))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("post-renderer %s: %w", f.postRenderer, err)
 	}

@@ -33,6 +33,16 @@ type Deployment struct {
 	Labels            map[string]string
 }
 
+// DefaultDeployment is that of a release without flags.
+func DefaultDeployment() Deployment {
+	return Deployment{Timeout: defaultTimeout, HistoryMax: defaultHistory}
+}
+
+const (
+	defaultTimeout = 5 * time.Minute
+	defaultHistory = 10
+)
+
 // Deployment reads the flags. foreign is the cause why only the helm command itself can serve the release; empty when davit can.
 func (r Release) Deployment() (d Deployment, foreign string, err error) {
 	set := newFlagSet()
@@ -40,7 +50,7 @@ func (r Release) Deployment() (d Deployment, foreign string, err error) {
 	set.BoolVar(&d.RollbackOnFailure, "rollback-on-failure", false, "")
 	set.BoolVar(&d.RollbackOnFailure, "atomic", false, "")
 	set.BoolVar(&d.WaitForJobs, "wait-for-jobs", false, "")
-	set.DurationVar(&d.Timeout, "timeout", 5*time.Minute, "")
+	set.DurationVar(&d.Timeout, "timeout", defaultTimeout, "")
 	set.BoolVar(&d.CleanupOnFail, "cleanup-on-fail", false, "")
 	set.BoolVar(&d.CreateNamespace, "create-namespace", false, "")
 	set.StringVar(&d.Description, "description", "", "")
@@ -51,7 +61,7 @@ func (r Release) Deployment() (d Deployment, foreign string, err error) {
 	set.BoolVar(&d.NoValidation, "disable-openapi-validation", false, "")
 	set.BoolVar(&d.SkipCRDs, "skip-crds", false, "")
 	set.BoolVar(&d.HideNotes, "hide-notes", false, "")
-	set.IntVar(&d.HistoryMax, "history-max", 10, "")
+	set.IntVar(&d.HistoryMax, "history-max", defaultHistory, "")
 	set.StringToStringVarP(&d.Labels, "labels", "l", nil, "")
 	wait := set.String("wait", "false", "")
 	set.Lookup("wait").NoOptDefVal = "true"

@@ -180,7 +180,7 @@ func expand(ctx context.Context, r Release, c *chart.Chart, values map[string]an
 		documents, err = f.postRender(ctx, documents, o, sink)
 	}
 	if err != nil {
-		return nil, err
+		return nil, located(err, c)
 	}
 	out.Hooks = hooks
 	for _, d := range documents {

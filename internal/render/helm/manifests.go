@@ -59,7 +59,7 @@ func split(pages map[string]string, warn func(string)) (documents []document, ho
 				} `json:"metadata"`
 			}
 			if err := yaml.Unmarshal([]byte(text), &head); err != nil {
-				return nil, nil, &invalidError{page: name, text: pages[name], err: err}
+				return nil, nil, newInvalidError(name, pages[name], text, err)
 			}
 			moments, isHook := head.Metadata.Annotations["helm.sh/hook"]
 			if !isHook {
@@ -105,31 +105,6 @@ func commas(text string) []string {
 		out = append(out, strings.ToLower(strings.TrimSpace(item)))
 	}
 	return out
-}
-
-// invalidError is a template that gave something else than YAML.
-type invalidError struct {
-	page, text string
-	err        error
-}
-
-// Error names the template and the line of what it gave, which is not the template's own line.
-func (e *invalidError) Error() string {
-	cause := strings.TrimPrefix(e.err.Error(), "error converting YAML to JSON: ")
-	return fmt.Sprintf("template %s gives invalid YAML: %s\n%s", e.page, strings.TrimPrefix(cause, "yaml: "), numbered(e.text))
-}
-
-func (e *invalidError) Unwrap() error { return e.err }
-
-// numbered shows the first lines of a text under their numbers.
-func numbered(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	const most = 30
-	var b strings.Builder
-	for i, line := range lines[:min(len(lines), most)] {
-		fmt.Fprintf(&b, "  %3d | %s\n", i+1, line)
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // takeNotes takes NOTES.txt out of the rendered templates and gives the chart's own, or those of its subcharts too.

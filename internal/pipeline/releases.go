@@ -1,0 +1,191 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/davit-dev/davit/internal/config/template"
+	"github.com/davit-dev/davit/internal/deploy/helm"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/manifest"
+	"github.com/davit-dev/davit/internal/plan"
+	"github.com/davit-dev/davit/internal/render/release"
+)
+
+// all are the objects of a deployment, those of its releases too.
+func (r Rendered) all() []manifest.Object {
+	if r.Work == nil {
+		return r.Objects
+	}
+	return append(r.Objects[:len(r.Objects):len(r.Objects)], r.Work.Objects()...)
+}
+
+// PrepareReleases renders the Helm releases of all deployments, and reads what is deployed of them. rendered itself stays as it is.
+func (p *Pipeline) PrepareReleases(ctx context.Context, rendered []Rendered, artifacts []plan.Artifact, images []Image) ([]Rendered, error) {
+	known := make([]template.Image, len(images))
+	for i, image := range images {
+		known[i] = template.Image{Name: image.Name, Reference: image.Ref}
+	}
+	out := slices.Clone(rendered)
+	errs := make([]error, len(rendered))
+	for i, r := range rendered {
+		if r.Releases == nil || len(r.Releases.Releases) == 0 {
+			continue
+		}
+		releases, err := p.releases(r.Deployment, template.Images(known))
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		deployer, err := p.deployer(r.Deployment)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		transform := func(ctx context.Context, objects []manifest.Object) error {
+			return p.transform(ctx, rendered, i, objects, artifacts, images)
+		}
+		if out[i].Work, err = deployer.Prepare(ctx, releases, transform); err != nil {
+			errs[i] = fmt.Errorf("deploying: %w", err)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// transform writes images and labels into objects of a deployment that are rendered late. What there is to say about them was said before.
+func (p *Pipeline) transform(ctx context.Context, rendered []Rendered, i int, objects []manifest.Object, artifacts []plan.Artifact, images []Image) error {
+	alone := make([]Rendered, len(rendered))
+	for n, r := range rendered {
+		alone[n].Deployment = r.Deployment // for the rules of all
+	}
+	alone[i].Objects = objects
+	silent := *p
+	silent.Sink = event.SinkFunc(func(event.Event) {})
+	if err := silent.SetImages(alone, images); err != nil {
+		return err
+	}
+	return silent.PlaceOnNodes(ctx, alone, artifacts, images)
+}
+
+func (p *Pipeline) deployer(d plan.Deployment) (*helm.Deployer, error) {
+	o := helm.Options{
+		Render: p.helm(d), Driver: p.variable("HELM_DRIVER"), Force: d.Force, Settle: settle, Now: p.Now,
+	}
+	if d.Releases != nil {
+		o.Concurrency = d.Releases.Concurrency
+	}
+	return helm.New(p.Kube, o, p.Sink)
+}
+
+// variable is one of the environment.
+func (p *Pipeline) variable(name string) string {
+	for _, v := range slices.Backward(p.Environ) {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (p *Pipeline) releaseContext(d plan.Deployment, images map[string]string) release.Context {
+	return release.Context{
+		Config: d.Releases.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace,
+		Default: p.Kube.Namespace(), Overrides: p.Rendering.Values,
+	}
+}
+
+func (p *Pipeline) releases(d plan.Deployment, images map[string]string) ([]helm.Release, error) {
+	from := d.Releases
+	made, err := release.Deployed(p.releaseContext(d, images), from.Releases, from.Flags.Global, from.Path...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]helm.Release, len(made))
+	for i, r := range made {
+		m := from.Releases[i]
+		out[i] = helm.Release{
+			Release: r, Install: from.Flags.Install, Upgrade: from.Flags.Upgrade, DepBuild: from.Flags.DepBuild,
+			CreateNamespace: m.CreateNamespace != nil && *m.CreateNamespace, Wait: m.Wait, RecreatePods: m.RecreatePods, Keep: r.Remote,
+		}
+		if m.UpgradeOnChange != nil {
+			out[i].Keep = !*m.UpgradeOnChange
+		}
+	}
+	return out, nil
+}
+
+// deployReleases installs and upgrades the releases of a deployment, the place of which among all is i.
+func (p *Pipeline) deployReleases(ctx context.Context, rolling *rollouts, all sets, i int, r Rendered) error {
+	if r.Work == nil {
+		return nil
+	}
+	deploy := func() ([]string, error) {
+		applied, err := r.Work.Deploy(ctx)
+		if err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("deploying: %w", err)
+		}
+		all[i].releases = nil
+		for _, made := range r.Work.Revisions() {
+			all[i].releases = append(all[i].releases, kube.Release{Name: made.Name, Namespace: made.Namespace, Revision: made.Revision})
+		}
+		rolling.add(i, r.Deployment, applied)
+		return namespacesOf(applied), err
+	}
+	ready := func() error { return rolling.ready(ctx, i) }
+	return p.around(ctx, r.Releases.Rollout, []string{p.namespace(r.Deployment)}, deploy, ready)
+}
+
+// undoReleases takes back what a failed run did to releases, if that is wanted. The error is what the run ends with.
+func (p *Pipeline) undoReleases(ctx context.Context, rendered []Rendered, failure error) error {
+	if failure == nil || !p.Deploying.RollBack || ctx.Err() != nil {
+		return failure
+	}
+	errs := []error{failure}
+	for _, r := range slices.Backward(rendered) {
+		if r.Work != nil {
+			errs = append(errs, r.Work.Undo(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// putBackReleases makes releases what they were in the revisions given. It gives what they consist of.
+func (p *Pipeline) putBackReleases(ctx context.Context, d plan.Deployment, to []kube.Release) ([]kube.Applied, error) {
+	if len(to) == 0 {
+		return nil, nil
+	}
+	deployer, err := p.deployer(d)
+	if err != nil {
+		return nil, err
+	}
+	var all []kube.Applied
+	for _, r := range to {
+		applied, err := deployer.PutBack(ctx, r.Namespace, r.Name, r.Revision)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, applied...)
+	}
+	return all, nil
+}
+
+// deleteReleases uninstalls the releases of a deployment.
+func (p *Pipeline) deleteReleases(ctx context.Context, r Rendered) error {
+	if r.Releases == nil || len(r.Releases.Releases) == 0 {
+		return nil
+	}
+	from := r.Releases
+	named, err := release.Names(p.releaseContext(r.Deployment, nil), from.Releases, from.Flags.Global, from.Path...)
+	if err != nil {
+		return err
+	}
+	deployer, err := p.deployer(r.Deployment)
+	if err != nil {
+		return err
+	}
+	return deployer.Uninstall(ctx, named)
+}
