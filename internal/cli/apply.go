@@ -71,7 +71,7 @@ func runApply(ctx context.Context, w World, o *applyOptions, files []string) (er
 		return err
 	}
 	defer s.close()
-	if err := s.readRules(o.deploy.rules); err != nil {
+	if err := s.readDeploy(&o.deploy); err != nil {
 		return err
 	}
 	objects, err := s.read(ctx, files)
@@ -100,7 +100,7 @@ func runApply(ctx context.Context, w World, o *applyOptions, files []string) (er
 	if err := s.pipe.SetNamespace(rendered, s.flags.namespace); err != nil {
 		return err
 	}
-	return s.pipe.Deploy(ctx, rendered, images)
+	return s.andFollow(ctx, &o.deploy.rolloutFlags, images, func() error { return s.pipe.Deploy(ctx, rendered, images) })
 }
 
 // check finds files that are not there before anything is asked.

@@ -188,15 +188,18 @@ type deployFlags struct {
 	statusCheck      bool
 	statusCheckGiven func() bool
 	tolerate         bool
+	apply            applyFlags
+	rolloutFlags
 }
 
 func (d *deployFlags) addTo(f *pflag.FlagSet) {
+	d.apply.addTo(f)
+	d.rolloutFlags.addTo(f)
 	f.StringSliceVarP(&d.labels, "label", "l", nil, "label to set on deployed objects, name=value")
 	f.BoolVar(&d.force, "force", false, "replace objects whose change the server refuses; may mean downtime")
 	f.BoolVar(&d.statusCheck, "status-check", true, "wait until what was deployed is rolled out")
 	f.BoolVar(&d.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
 	f.Lookup("status-check").NoOptDefVal = "true"
-	notYet(f, "tail", "port-forward", "status-check-selectors")
 	f.StringVar(&d.rules, "resource-selector-rules-file", "", "file that says where kinds hold images and labels, as resourceSelector does; it has the last word")
 	without(f, "hydration-dir", "cloud-run-project", "cloud-run-location")
 	d.statusCheckGiven = func() bool { return f.Changed("status-check") }
@@ -223,7 +226,10 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 	if d == nil {
 		return o, nil
 	}
-	o.Force, o.Tolerate = d.force, d.tolerate
+	o.Force, o.Tolerate, o.ApplyOptions = d.force, d.tolerate, d.apply.options()
+	if err := d.rolloutFlags.set(&o); err != nil {
+		return o, err
+	}
 	if d.statusCheckGiven() {
 		o.StatusCheck = &d.statusCheck
 	}

@@ -183,8 +183,7 @@ func (w World) terminal(stream io.Writer) (fd int, smart bool) {
 	return int(file.Fd()), escapes(file)
 }
 
-// withoutOrder accepts Skaffold's flags about when a deployment waits: davit always waits for what is being deleted, and looks at all workloads
-// together.
+// withoutOrder accepts Skaffold's flags about waiting for what is being deleted: davit always does.
 func withoutOrder(f *pflag.FlagSet) {
-	without(f, "iterative-status-check", "wait-for-deletions", "wait-for-deletions-delay", "wait-for-deletions-max")
+	without(f, "wait-for-deletions", "wait-for-deletions-delay", "wait-for-deletions-max")
 }

@@ -71,7 +71,8 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
 		return err
 	}
-	if err := s.readRules(o.deploy.rules); err != nil {
+	s.deploying(&o.deploy.apply)
+	if err := s.readDeploy(&o.deploy); err != nil {
 		return err
 	}
 	rendered, err := s.render(ctx) // before building: a manifest that cannot be read is known at once
@@ -85,9 +86,14 @@ func runRun(ctx context.Context, w World, o *runOptions, saved *plan.Saved) (err
 	if err := s.checkPlan(ctx, saved, artifacts, rendered); err != nil {
 		return err
 	}
+	if o.deploy.apply.preflight {
+		if err := s.preflight(ctx, artifacts, rendered); err != nil {
+			return err
+		}
+	}
 	images, err := s.build(ctx, artifacts)
 	if err != nil {
 		return err
 	}
-	return s.deploy(ctx, rendered, artifacts, images)
+	return s.andFollow(ctx, &o.deploy.rolloutFlags, images, func() error { return s.deploy(ctx, rendered, artifacts, images) })
 }

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+
+	"github.com/spf13/pflag"
+
+	"github.com/davit-dev/davit/internal/pipeline"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// rolloutFlags say what a deployment waits for, and what goes on after it.
+type rolloutFlags struct {
+	iterative bool
+	selectors string
+	balancers bool
+	tail      bool
+	forward   string
+}
+
+func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
+	f.BoolVar(&r.iterative, "iterative-status-check", true, "deploy a config once those that it requires are ready; false deploys all, and waits then")
+	f.StringVar(&r.selectors, "status-check-selectors", "", `JSON file that says which custom resources are waited for: {"selectors": [{"group": "...", "kind": "..."}]}, regular expressions (default: all that have conditions)`)
+	f.BoolVar(&r.balancers, "wait-for-load-balancers", false, "wait until services of type LoadBalancer have an address")
+	f.BoolVar(&r.tail, "tail", false, "show the logs of what was deployed, until Ctrl-C")
+	f.StringVar(&r.forward, "port-forward", "off", "forward ports to this machine, until Ctrl-C: user (those of the config), services, pods, debug, or several of them; without a value user,services")
+	f.Lookup("port-forward").NoOptDefVal = "true"
+}
+
+// set takes over what planning needs to know.
+func (r *rolloutFlags) set(o *plan.Options) error {
+	o.Together, o.LoadBalancers = !r.iterative, r.balancers
+	if _, err := plan.ParseForward(r.forward); err != nil {
+		return usageError{fmt.Errorf("--port-forward: %w", err)}
+	}
+	return nil
+}
+
+// readDeploy reads the files that flags of deployments name.
+func (s *session) readDeploy(d *deployFlags) error {
+	if err := s.readRules(d.rules); err != nil {
+		return err
+	}
+	if d.selectors == "" {
+		return nil
+	}
+	fail := func(err error) error {
+		return fmt.Errorf("--status-check-selectors %s: %w: write {\"selectors\": [{\"group\": \"my.domain\", \"kind\": \"MyKind\"}]}", d.selectors, err)
+	}
+	text, err := os.ReadFile(s.world.path(d.selectors))
+	if err != nil {
+		return fmt.Errorf("--status-check-selectors: %w", err)
+	}
+	var file struct {
+		Selectors []struct{ Group, Kind string }
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return fail(err)
+	}
+	s.options.Custom = []plan.CustomKind{}
+	for _, selector := range file.Selectors {
+		var kind plan.CustomKind
+		if kind.Group, err = regexp.Compile(selector.Group); err != nil {
+			return fail(err)
+		}
+		if kind.Kind, err = regexp.Compile(selector.Kind); err != nil {
+			return fail(err)
+		}
+		s.options.Custom = append(s.options.Custom, kind)
+	}
+	return nil
+}
+
+// andFollow deploys, and follows what it deployed where that is asked for.
+func (s *session) andFollow(ctx context.Context, r *rolloutFlags, images []pipeline.Image, deploy func() error) error {
+	forward, err := plan.ParseForward(r.forward)
+	if err != nil {
+		return err
+	}
+	follow, err := plan.NewFollow(s.configs, r.tail, forward, s.options)
+	if err != nil {
+		return err
+	}
+	began := s.world.Now()
+	if err := deploy(); err != nil {
+		return err
+	}
+	return s.pipe.Follow(ctx, follow, images, began)
+}
