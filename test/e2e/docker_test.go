@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +36,37 @@ func TestDockerEngineThatIsGone(t *testing.T) {
 	p.env = []string{"DOCKER_HOST=unix:///nowhere/docker.sock"}
 	p.davit("run").fails(1).complains("DOCKER_HOST", "unix:///nowhere/docker.sock")
 	p.nothingDeployed()
+	// Builders by the names that `davit builder ls` gives them.
+	p.davit("build", "--builder", "docker").fails(1).complains("no Docker Engine answers at unix:///nowhere/docker.sock", "start it, or build elsewhere (--builder)")
+	p.davit("build", "--builder", "davit").ok().says("with BuildKit carried by davit", "Successfully built and tagged")
+}
+
+// TestDockerEngineWithoutBuildKit hides the BuildKit of a real Docker Engine, as one that is too old has none.
+func TestDockerEngineWithoutBuildKit(t *testing.T) {
+	socket := startDocker(t)
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "docker" },
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}},
+		ModifyResponse: func(r *http.Response) error { r.Header.Del("Builder-Version"); return nil },
+		FlushInterval:  -1,
+	}
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/grpc") || strings.HasSuffix(r.URL.Path, "/session") {
+			http.NotFound(w, r)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(engine.Close)
+	p := newProject(t)
+	p.env = []string{"DOCKER_HOST=tcp://" + engine.Listener.Addr().String()}
+	p.davit("run").ok().says("with Docker Engine at tcp://", "Step 1/", "Successfully built and tagged", "as built").complains("has no BuildKit: its own builder builds")
+	p.davit("run").ok().says("Found Remotely").saysNot("Starting build")
+	p.replace("skaffold.yaml", "dockerfile: Dockerfile", "dockerfile: Dockerfile\n      secret: {id: token, src: go.mod}")
+	p.davit("build").fails(1).complains("docker.secrets needs BuildKit, which the Docker Engine at tcp://", "--builder davit")
+	p.davit("builder", "ls").ok().says("no BuildKit")
 }
 
 // startDocker runs a Docker Engine of the test's own, which leaves the machine's network alone.
