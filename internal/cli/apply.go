@@ -71,6 +71,7 @@ func runApply(ctx context.Context, w World, o *applyOptions, files []string) (er
 		return err
 	}
 	defer s.close()
+	s.deploying(&o.deploy.apply)
 	if err := s.readDeploy(&o.deploy); err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	root.SetErr(w.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	common.addTo(root.PersistentFlags())
-	root.AddCommand(newRun(w, &common), newPlan(w, &common), newBuild(w, &common), newTest(w, &common), newRender(w, &common), newDeploy(w, &common), newApply(w, &common), newFilter(w, &common), newDelete(w, &common), newDiagnose(w, &common),
+	root.AddCommand(newRun(w, &common), newPlan(w, &common), newDiff(w, &common), newHistory(w, &common), newRollback(w, &common), newBuild(w, &common), newTest(w, &common), newRender(w, &common), newDeploy(w, &common), newApply(w, &common), newFilter(w, &common), newDelete(w, &common), newDiagnose(w, &common),
 		newInspect(w, &common), newLint(w, &common),
 		newFindConfigs(w), newFix(w), newSchema(w), newConfig(w), newBuilder(w, &common), newCache(w, &common), newVersion(w))
 	return root

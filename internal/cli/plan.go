@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,35 +63,7 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	if o.output != "" && o.output != "json" {
 		return usageError{fmt.Errorf("--output %s is not known: it is json, or nothing for people", o.output)}
 	}
-	all, err := o.common.lines(w, true)
-	if err != nil {
-		return err
-	}
-	sink := onlyWarnings(all)
-	options, err := options("run", &o.config, &o.build, &o.deploy)
-	if err != nil {
-		return err
-	}
-	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true, nodes: o.build.checkNodes})
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
-		return err
-	}
-	if err := s.readRules(o.deploy.rules); err != nil {
-		return err
-	}
-	rendered, err := s.render(ctx)
-	if err != nil {
-		return err
-	}
-	artifacts, err := s.prepare(ctx)
-	if err != nil {
-		return err
-	}
-	outlook, err := s.pipe.Look(ctx, artifacts, rendered)
+	s, outlook, err := o.look(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -110,6 +83,42 @@ func runPlan(ctx context.Context, w World, o *planOptions, flags *pflag.FlagSet)
 	return planResult(outlook, o.exitCode)
 }
 
+// look finds out what a run would do. The session is closed.
+func (o *planOptions) look(ctx context.Context, w World) (*session, pipeline.Outlook, error) {
+	var none pipeline.Outlook
+	all, err := o.common.lines(w, true)
+	if err != nil {
+		return nil, none, err
+	}
+	sink := onlyWarnings(all)
+	options, err := options("run", &o.config, &o.build, &o.deploy)
+	if err != nil {
+		return nil, none, err
+	}
+	s, err := open(ctx, w, sink, &o.config, &o.build, options, needs{command: "run", cluster: true, nodes: o.build.checkNodes})
+	if err != nil {
+		return nil, none, err
+	}
+	defer s.close()
+	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
+		return nil, none, err
+	}
+	s.deploying(&o.deploy.apply)
+	if err := s.readRules(o.deploy.rules); err != nil {
+		return nil, none, err
+	}
+	rendered, err := s.render(ctx)
+	if err != nil {
+		return nil, none, err
+	}
+	artifacts, err := s.prepare(ctx)
+	if err != nil {
+		return nil, none, err
+	}
+	outlook, err := s.pipe.Look(ctx, artifacts, rendered)
+	return s, outlook, err
+}
+
 // onlyWarnings leaves out what the plan itself says.
 func onlyWarnings(sink event.Sink) event.Sink {
 	return event.SinkFunc(func(e event.Event) {
@@ -124,6 +133,9 @@ func onlyWarnings(sink event.Sink) event.Sink {
 func planResult(o pipeline.Outlook, exitCode bool) error {
 	if refused := o.Refused(); len(refused) > 0 {
 		return fmt.Errorf("the cluster would refuse %s: see the plan", count(len(refused), "object"))
+	}
+	if o.Preflight != nil && o.Todo && slices.ContainsFunc(o.Preflight.Findings, func(f plan.Finding) bool { return f.Fatal }) {
+		return errors.New("the cluster would not take the deployment: see the plan")
 	}
 	if exitCode && o.Todo {
 		return errTodo
@@ -161,6 +173,8 @@ func (t *planWriter) mark(action string) string {
 		sign, code = "!", "31"
 	case plan.ArtifactUndecided, plan.ObjectOrphan:
 		sign, code = "?", "36"
+	case plan.ObjectPrune:
+		sign, code = "-", "31"
 	}
 	return paint(t.colour, code, sign)
 }
@@ -200,6 +214,7 @@ func (t *planWriter) objects(d plan.Document) {
 		return
 	}
 	t.line("Objects in %s (%s)", d.Cluster.Server, d.Cluster.Context)
+	t.preflight(d.Preflight)
 	unchanged := 0
 	for _, o := range d.Objects {
 		if o.Action == plan.ObjectUnchanged {
@@ -210,6 +225,20 @@ func (t *planWriter) objects(d plan.Document) {
 	}
 	if unchanged > 0 {
 		t.line("  %s %s unchanged", t.mark(plan.ObjectUnchanged), count(unchanged, "object"))
+	}
+}
+
+// preflight says what stands in the way, and which namespaces are made.
+func (t *planWriter) preflight(p *plan.Preflight) {
+	if p == nil {
+		return
+	}
+	for _, f := range p.Findings {
+		if f.Fatal {
+			t.line("  %s %s", t.mark(plan.ObjectFail), paint(t.colour, "31", f.Message))
+		} else {
+			t.line("  %s %s", t.mark(plan.ObjectOrphan), f.Message)
+		}
 	}
 }
 
@@ -229,6 +258,8 @@ func (t *planWriter) object(o plan.PlannedObject) {
 		t.line("      (%s)", n)
 	}
 	switch o.Action {
+	case plan.ObjectPrune:
+		t.line("      (it was deployed before and is not in the config any more)")
 	case plan.ObjectOrphan:
 		t.line("      (it was deployed before and is not in the config any more: it stays)")
 	case plan.ObjectFail:
@@ -249,7 +280,7 @@ func (t *planWriter) summary(d plan.Document) {
 		{"image " + plan.ArtifactBuild, "image", "to build"}, {"image " + plan.ArtifactUndecided, "image", "perhaps to build"},
 		{"image " + plan.ArtifactTag, "image", "to tag"},
 		{plan.ObjectCreate, "object", "to create"}, {plan.ObjectChange, "object", "to change"}, {plan.ObjectReplace, "object", "to replace"},
-		{plan.ObjectFail, "object", "refused"},
+		{plan.ObjectPrune, "object", "to prune"}, {plan.ObjectFail, "object", "refused"},
 	} {
 		if n := counts[c.key]; n > 0 {
 			parts = append(parts, count(n, c.thing)+" "+c.verb)

@@ -72,7 +72,10 @@ type ApplyResult struct {
 }
 
 // Orphan is an object that a former run applied and that the configuration no longer holds.
-type Orphan struct{ Resource, Namespace string }
+type Orphan struct {
+	Resource, Namespace string
+	Kept                bool `json:",omitempty"` // its annotation davit.dev/keep says that it is not to be pruned
+}
 
 // Apply makes the cluster hold the objects, by server-side apply, in dependency order and side by side within a level.
 // Objects that would not change are not written. All objects of a level are tried; the errors are joined, each an

@@ -17,7 +17,7 @@ const annotationKeep = "davit.dev/keep"
 func keeps(u *unstructured.Unstructured) bool { return u.GetAnnotations()[annotationKeep] == "true" }
 
 func orphanOf(u *unstructured.Unstructured) Orphan {
-	return Orphan{Resource: refOf(u).String(), Namespace: u.GetNamespace()}
+	return Orphan{Resource: refOf(u).String(), Namespace: u.GetNamespace(), Kept: keeps(u)}
 }
 
 func orphansOf(all []*unstructured.Unstructured) []Orphan {
@@ -43,7 +43,7 @@ func (a *applier) findOrphans(ctx context.Context) error {
 		case err != nil:
 			return err
 		case elsewhere != nil: // it moves there
-		case slices.Contains(a.options.Keep, orphanOf(m)):
+		case slices.ContainsFunc(a.options.Keep, func(o Orphan) bool { return o.Resource == refOf(m).String() && o.Namespace == m.GetNamespace() }):
 			a.kept = append(a.kept, m)
 		default:
 			a.orphans = append(a.orphans, m)

@@ -116,9 +116,7 @@ func (a *applier) preview(ctx context.Context, unknown []Object) (*Preview, erro
 			Notes: []string{"the cluster does not know its kind yet"}})
 	}
 	p := &Preview{Objects: found}
-	for _, u := range a.orphans {
-		p.Orphans = append(p.Orphans, Orphan{Resource: refOf(u).String(), Namespace: u.GetNamespace()})
-	}
+	p.Orphans = orphansOf(a.orphans)
 	return p, nil
 }
 
@@ -142,7 +140,7 @@ func (a *applier) previewOne(ctx context.Context, it *item) (Previewed, error) {
 	after, taken, err := a.dryRun(ctx, it)
 	if err == nil {
 		p.Notes = append(p.Notes, taken...)
-		compare(&p, it, after)
+		compare(&p, it, after, a.options.By != nil)
 		return p, nil
 	}
 	var unreachable *UnreachableError
@@ -196,8 +194,8 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 	return after, taken, err
 }
 
-// compare says what an apply would change.
-func compare(p *Previewed, it *item, after *unstructured.Unstructured) {
+// compare says what an apply would change. byOthers says that davit does not own the fields.
+func compare(p *Previewed, it *item, after *unstructured.Unstructured, byOthers bool) {
 	if it.live == nil {
 		return
 	}
@@ -205,7 +203,7 @@ func compare(p *Previewed, it *item, after *unstructured.Unstructured) {
 	switch {
 	case len(p.Changes) > 0:
 		p.Action = ActionChange
-	case sameOwners(it.live, after):
+	case sameOwners(it.live, after), byOthers:
 		p.Action = ActionUnchanged
 	default:
 		p.Action = ActionChange

@@ -28,6 +28,20 @@ type Change struct {
 // Hidden stands for each value of a Secret.
 const Hidden = "(hidden)"
 
+// Masked is a copy of an object's fields, with the values of a Secret hidden.
+func Masked(o Object) map[string]any {
+	u := o.DeepCopy()
+	if isSecret(u) {
+		for _, field := range []string{"data", "stringData"} {
+			if values, found := u.Object[field]; found {
+				u.Object[field] = hide(values)
+			}
+		}
+		unstructured.RemoveNestedField(u.Object, "metadata", "annotations", lastAppliedAnnotation)
+	}
+	return u.Object
+}
+
 // visible is a copy of an object without what an apply does not set.
 func visible(u *unstructured.Unstructured, hasStatus bool) map[string]any {
 	u = u.DeepCopy()

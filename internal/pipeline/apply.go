@@ -65,7 +65,7 @@ func (p *Pipeline) applySet(ctx context.Context, all sets, i int) (applied []kub
 	}
 	for _, orphan := range s.result.Orphans {
 		why := "it stays without --prune"
-		if o.Prune {
+		if orphan.Kept {
 			why = "its annotation keeps it"
 		}
 		p.warn("%s in namespace %s was deployed before and is not in the config any more: %s", orphan.Resource, orphan.Namespace, why)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/image/load"
+	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
 )
@@ -59,12 +60,24 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 		return o, err
 	}
 
+	all, err := p.sets(rendered)
+	if err != nil {
+		return o, err
+	}
 	objects := make([][]plan.PlannedObject, len(rendered))
 	secrets := make([]map[string]any, len(rendered))
+	var preflight *plan.Preflight
 	group, groupCtx := errgroup.WithContext(ctx)
-	for i, r := range rendered {
+	group.Go(func() (err error) {
+		preflight, err = p.preflight(groupCtx, all)
+		return err
+	})
+	for i, s := range all {
+		if s == nil {
+			continue
+		}
 		group.Go(func() (err error) {
-			objects[i], secrets[i], err = p.lookAt(groupCtx, r, standins)
+			objects[i], secrets[i], err = p.lookAt(groupCtx, all, i, standins)
 			return err
 		})
 	}
@@ -77,6 +90,7 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 		}
 	}
 	o.Document = plan.NewDocument(&plan.Cluster{Context: p.Kube.Context(), Server: p.Kube.Server()}, planned, slices.Concat(objects...))
+	o.Document.Preflight = preflight
 	return o, nil
 }
 
@@ -132,12 +146,11 @@ func (p *Pipeline) plannedArtifacts(ctx context.Context, artifacts []plan.Artifa
 func (p *Pipeline) Last(a plan.Artifact) (cache.Last, bool) { return p.Cache.Last(identity(a.Draft)) }
 
 // lookAt compares the objects of one deployment with the cluster. The second result is the values of Secrets, by object.
-func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins []string) ([]plan.PlannedObject, map[string]any, error) {
-	objects, err := p.objects(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	preview, err := p.Kube.Preview(ctx, p.set(r.Deployment), objects, p.applyOptions(r.Deployment), p.Sink)
+func (p *Pipeline) lookAt(ctx context.Context, all sets, i int, standins []string) ([]plan.PlannedObject, map[string]any, error) {
+	r := all[i]
+	options := p.applyOptions(r.Deployment)
+	options.Siblings = all.siblings(r)
+	preview, err := p.Kube.Preview(ctx, r.set, r.objects, options, p.Sink)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,13 +177,18 @@ func (p *Pipeline) lookAt(ctx context.Context, r Rendered, standins []string) ([
 			delete(applied, "data")
 			delete(applied, "stringData")
 		}
+		one.Object, _ = show(kube.Masked(o.Object), standins).(map[string]any)
 		if one.Fingerprint, err = fingerprint(applied); err != nil {
 			return nil, nil, err
 		}
 		planned = append(planned, one)
 	}
 	for _, o := range preview.Orphans {
-		planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Set: r.Set, Action: plan.ObjectOrphan})
+		action := plan.ObjectOrphan
+		if options.Prune && !o.Kept {
+			action = plan.ObjectPrune
+		}
+		planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Set: r.Set, Action: action})
 	}
 	return planned, secrets, nil
 }

@@ -13,6 +13,7 @@ type Document struct {
 	Version   int               `json:"version"`
 	Todo      bool              `json:"todo"` // whether a run would do anything
 	Cluster   *Cluster          `json:"cluster,omitempty"`
+	Preflight *Preflight        `json:"preflight,omitempty"`
 	Artifacts []PlannedArtifact `json:"artifacts"`
 	Objects   []PlannedObject   `json:"objects"`
 }
@@ -21,6 +22,19 @@ type Document struct {
 type Cluster struct {
 	Context string `json:"context,omitempty"`
 	Server  string `json:"server"`
+}
+
+// Preflight is whether the cluster would let the deployment in.
+type Preflight struct {
+	Version    string            `json:"version"`              // of the API server, "v1.34.4"
+	Namespaces map[string]string `json:"namespaces,omitempty"` // "exists", "created", "missing", "terminating" or "unknown", by name
+	Findings   []Finding         `json:"findings,omitempty"`   // what stands in the way; none: nothing
+}
+
+// Finding is one thing that stands in the way. Fatal ones end the deployment; without what the others ask for, something is left out.
+type Finding struct {
+	Message string `json:"message"`
+	Fatal   bool   `json:"fatal"`
 }
 
 // Actions of a planned artifact.
@@ -52,6 +66,7 @@ const (
 	ObjectUnchanged = "unchanged"
 	ObjectFail      = "fail"   // the cluster refuses it
 	ObjectOrphan    = "orphan" // deployed before, not in the config any more: it stays
+	ObjectPrune     = "prune"  // deployed before, not in the config any more: it goes
 )
 
 // PlannedObject is what becomes of one object of the cluster.
@@ -68,6 +83,9 @@ type PlannedObject struct {
 	Fingerprint string `json:"fingerprint,omitempty"` // of what is applied, without the values of Secrets
 	UID         string `json:"uid,omitempty"`         // of the object that is there
 	LiveVersion string `json:"liveVersion,omitempty"` // resourceVersion of a Secret that is there
+
+	// Object is what is applied, with the values of a Secret hidden.
+	Object map[string]any `json:"-"`
 }
 
 // FieldChange is one value that is set, changed or removed; Before and After are JSON values, nil where there is none.

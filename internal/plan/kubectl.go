@@ -20,6 +20,14 @@ type ApplyOptions struct {
 	NoValidation     bool
 }
 
+func (o ApplyOptions) applying() Applying {
+	a := Applying{Prune: o.Prune, NoForceConflicts: o.NoForceConflicts}
+	if o.NoValidation {
+		a.Validation = "Ignore"
+	}
+	return a
+}
+
 // Applying says how the objects of a config are applied and deleted: the command line, and deploy.kubectl.flags as davit carries them out.
 type Applying struct {
 	Prune            bool
@@ -107,10 +115,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // applying reads deploy.kubectl.flags. A flag that davit does not know by its meaning leaves that part to the kubectl command.
 func (d *Deployment) applying(c *config.Config, o Options) error {
-	d.Applying = Applying{Prune: o.Prune, NoForceConflicts: o.NoForceConflicts}
-	if o.NoValidation {
-		d.Validation = "Ignore"
-	}
+	d.Applying = o.ApplyOptions.applying()
 	if c.Model.Deploy.Kubectl == nil {
 		return nil
 	}
