@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -19,19 +20,16 @@ type Incompatible struct {
 	Images []string
 }
 
-// SetNodeAffinity makes pods run only on nodes that their images are made for, in all objects of the kinds that Kubernetes itself makes pods of.
+// SetNodeAffinity makes pods run only on nodes that their images are made for: in all objects of the kinds that Kubernetes itself makes pods of, and
+// where podSpec of the rules says.
 // platformsOf gives the platforms of an image as an object names it ("linux/amd64"), none where they are not known.
 //
 // As in Skaffold, a pod gets an alternative for each platform that its images have in common, and each alternative keeps what the pod demanded
 // of its node before. A pod that speaks of nodes' systems or architectures itself is left alone; so a second call changes nothing. Those
 // that no node can run are left alone too, and returned.
-func SetNodeAffinity(objects []Object, platformsOf func(image string) []string) []Incompatible {
+func (s *Selector) SetNodeAffinity(objects []Object, platformsOf func(image string) []string) []Incompatible {
 	var incompatible []Incompatible
-	for _, o := range objects {
-		pod := podSpec(o)
-		if pod == nil {
-			continue
-		}
+	for o, pod := range s.pods(objects) {
 		images := podImages(pod)
 		machines, known := commonMachines(images, platformsOf)
 		switch {
@@ -45,12 +43,8 @@ func SetNodeAffinity(objects []Object, platformsOf func(image string) []string) 
 }
 
 // TolerateArm makes pods that run on linux/arm64 bear the taint that GKE puts on its Arm nodes.
-func TolerateArm(objects []Object, platformsOf func(image string) []string) {
-	for _, o := range objects {
-		pod := podSpec(o)
-		if pod == nil {
-			continue
-		}
+func (s *Selector) TolerateArm(objects []Object, platformsOf func(image string) []string) {
+	for _, pod := range s.pods(objects) {
 		machines, _ := commonMachines(podImages(pod), platformsOf)
 		if !slices.Contains(machines, machine{"linux", "arm64"}) {
 			continue
@@ -65,25 +59,27 @@ func TolerateArm(objects []Object, platformsOf func(image string) []string) {
 	}
 }
 
-// podSpecs says where the kinds that Kubernetes makes pods of keep the pod's specification.
-var podSpecs = map[string][]string{
-	"/Pod": {"spec"}, "/PodTemplate": {"template", "spec"}, "/ReplicationController": {"spec", "template", "spec"},
-	"apps/DaemonSet": {"spec", "template", "spec"}, "apps/Deployment": {"spec", "template", "spec"},
-	"apps/ReplicaSet": {"spec", "template", "spec"}, "apps/StatefulSet": {"spec", "template", "spec"},
-	"batch/Job": {"spec", "template", "spec"}, "batch/CronJob": {"spec", "jobTemplate", "spec", "template", "spec"},
-	"extensions/DaemonSet": {"spec", "template", "spec"}, "extensions/Deployment": {"spec", "template", "spec"},
-	"extensions/ReplicaSet": {"spec", "template", "spec"},
-}
-
-func podSpec(o Object) *yaml.Node {
-	path, makesPods := podSpecs[o.Group()+"/"+o.Kind()]
-	if !makesPods {
-		return nil
+// pods gives the specifications of the pods in objects.
+func (s *Selector) pods(objects []Object) iter.Seq2[Object, *yaml.Node] {
+	return func(yield func(Object, *yaml.Node) bool) {
+		for _, o := range objects {
+			allow, deny, ok := s.places(o)
+			if !ok || len(allow.pod) == 0 {
+				continue
+			}
+			var found []*yaml.Node
+			visit(o.Node, "", func(path, _ string, n *yaml.Node) {
+				if n.Kind == yaml.MappingNode && hits(allow.pod, path, "spec") && !hits(deny.pod, path, "spec") && Get(n, "containers") != nil {
+					found = append(found, n)
+				}
+			})
+			for _, pod := range found {
+				if !yield(o, pod) {
+					return
+				}
+			}
+		}
 	}
-	if pod := Get(o.Node, path...); pod != nil && pod.Kind == yaml.MappingNode {
-		return pod
-	}
-	return nil
 }
 
 func podImages(pod *yaml.Node) []string {
@@ -165,14 +161,12 @@ func in(label, value string) *yaml.Node {
 }
 
 // PodImages are the images of all pods that SetNodeAffinity looks at, each once, in order.
-func PodImages(objects []Object) []string {
+func (s *Selector) PodImages(objects []Object) []string {
 	var all []string
-	for _, o := range objects {
-		if pod := podSpec(o); pod != nil {
-			for _, image := range podImages(pod) {
-				if !slices.Contains(all, image) {
-					all = append(all, image)
-				}
+	for _, pod := range s.pods(objects) {
+		for _, image := range podImages(pod) {
+			if !slices.Contains(all, image) {
+				all = append(all, image)
 			}
 		}
 	}

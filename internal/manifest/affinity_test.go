@@ -36,7 +36,7 @@ func written(t *testing.T, text string, edit func([]Object)) string {
 	return strings.TrimPrefix(first.String(), "---\n")
 }
 
-func affinity(objects []Object) { SetNodeAffinity(objects, platforms) }
+func affinity(objects []Object) { Known().SetNodeAffinity(objects, platforms) }
 
 func TestPodsRunWhereTheirImagesDo(t *testing.T) {
 	got := written(t, `
@@ -141,7 +141,7 @@ func TestWhatIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found := SetNodeAffinity(objects, platforms); len(found) != 1 || found[0].Object.Name() != "x" || strings.Join(found[0].Images, " ") != "init arm" {
+	if found := Known().SetNodeAffinity(objects, platforms); len(found) != 1 || found[0].Object.Name() != "x" || strings.Join(found[0].Images, " ") != "init arm" {
 		t.Errorf("incompatible: %+v", found)
 	}
 }
@@ -185,7 +185,7 @@ items:
 }
 
 func TestArmNodesOfGKE(t *testing.T) {
-	tolerate := func(objects []Object) { TolerateArm(objects, platforms) }
+	tolerate := func(objects []Object) { Known().TolerateArm(objects, platforms) }
 	got := written(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{image: arm}]}\n", tolerate)
 	if !strings.Contains(got, "tolerations: [{key: kubernetes.io/arch, operator: Equal, value: arm64, effect: NoSchedule}]") {
 		t.Errorf("got\n%s", got)
@@ -193,5 +193,29 @@ func TestArmNodesOfGKE(t *testing.T) {
 	amd := "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{image: init}]}\n"
 	if got := written(t, amd, tolerate); got != amd {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestPlacesOfPods(t *testing.T) {
+	widget := "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: x}\nspec: {pod: {containers: [{image: web}]}}\n"
+	pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{image: web}]}\n"
+	for _, c := range []struct {
+		name, text string
+		rules      Rules
+		want       bool
+	}{
+		{"a custom resource", widget, Rules{}, false},
+		{"one whose rule says where", widget, Rules{Allow: []Filter{{GroupKind: "Widget.example.com", PodSpec: []string{".spec.pod"}}}}, true},
+		{"one whose rule says somewhere else", widget, Rules{Allow: []Filter{{GroupKind: "Widget.example.com", PodSpec: []string{".spec.other"}}}}, false},
+		{"a pod", pod, Rules{}, true},
+		{"a pod that is left alone", pod, Rules{Deny: []Filter{{GroupKind: "Pod", PodSpec: []string{".*"}}}}, false},
+		{"a pod whose rule speaks of images only", pod, Rules{Allow: []Filter{{GroupKind: "Pod", Image: []string{".*"}}}}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := written(t, c.text, func(objects []Object) { selector(t, c.rules).SetNodeAffinity(objects, platforms) })
+			if strings.Contains(got, "nodeAffinity") != c.want {
+				t.Errorf("got\n%s", got)
+			}
+		})
 	}
 }

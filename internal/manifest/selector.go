@@ -16,11 +16,12 @@ const ImagePathsAnnotation = "davit.dev/image-paths"
 
 // Filter says where objects of a kind hold images and labels: an entry of resourceSelector. A path is ".spec.template.spec.image": lists add
 // nothing to it, and a * stands for the items of a list or for one key. ".*" alone means every field named image, and the labels of every
-// field named metadata.
+// field named metadata, and the pod of every field named spec.
 type Filter struct {
 	GroupKind string   `yaml:"groupKind"` // "Deployment.apps", "Pod"
 	Image     []string `yaml:"image"`
 	Labels    []string `yaml:"labels"`
+	PodSpec   []string `yaml:"podSpec"` // where nodes are chosen for pods
 }
 
 // Rules is a resourceSelector, as in a skaffold.yaml or in the file of --resource-selector-rules-file.
@@ -64,7 +65,7 @@ type Selector struct {
 }
 
 // places are the compiled paths of a filter.
-type places struct{ image, labels []*regexp.Regexp }
+type places struct{ image, labels, pod []*regexp.Regexp }
 
 // anywhere is what the path ".*" becomes.
 var anywhere = regexp.MustCompile(`$`)
@@ -116,7 +117,7 @@ func (f Filter) compile() (p places, err error) {
 	for _, list := range []struct {
 		paths []string
 		into  *[]*regexp.Regexp
-	}{{f.Image, &p.image}, {f.Labels, &p.labels}} {
+	}{{f.Image, &p.image}, {f.Labels, &p.labels}, {f.PodSpec, &p.pod}} {
 		for _, path := range list.paths {
 			compiled, err := compilePath(path)
 			if err != nil {
@@ -165,7 +166,7 @@ func (s *Selector) places(o Object) (allow, deny places, ok bool) {
 		allow, ok = places{image: []*regexp.Regexp{anywhere}, labels: []*regexp.Regexp{anywhere}}, true
 	}
 	deny = s.deny[kind]
-	if slices.Contains(deny.image, anywhere) || slices.Contains(deny.labels, anywhere) {
+	if slices.Contains(deny.image, anywhere) || slices.Contains(deny.labels, anywhere) || slices.Contains(deny.pod, anywhere) {
 		return allow, deny, false
 	}
 	if own := o.field("metadata", "annotations", ImagePathsAnnotation); own != "" {
@@ -223,7 +224,11 @@ func known() Rules {
 			if group != "" {
 				kind += "." + group
 			}
-			r.Allow = append(r.Allow, Filter{GroupKind: kind, Image: all, Labels: all})
+			f := Filter{GroupKind: kind, Image: all, Labels: all}
+			if slices.Contains([]string{"", "apps", "extensions", "batch"}, group) {
+				f.PodSpec = all
+			}
+			r.Allow = append(r.Allow, f)
 		}
 	}
 	for group, kinds := range operators {

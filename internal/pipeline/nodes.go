@@ -24,21 +24,26 @@ func (p *Pipeline) PlaceOnNodes(ctx context.Context, rendered []Rendered, artifa
 		return nil
 	}
 	var objects []manifest.Object
+	var rules []manifest.Rules
 	for _, r := range rendered {
-		objects = append(objects, r.all()...)
+		objects, rules = append(objects, r.all()...), append(rules, r.Rules...)
 	}
-	known, err := p.platforms(ctx, manifest.PodImages(objects), builtFor(artifacts, images))
+	selector, err := manifest.NewSelector(rules...)
+	if err != nil {
+		return err
+	}
+	known, err := p.platforms(ctx, selector.PodImages(objects), builtFor(artifacts, images))
 	if err != nil {
 		return err
 	}
 	platformsOf := func(image string) []string { return known[image] }
 	if o.Tolerate {
-		manifest.TolerateArm(objects, platformsOf)
+		selector.TolerateArm(objects, platformsOf)
 	}
 	if !o.Affinity {
 		return nil
 	}
-	for _, i := range manifest.SetNodeAffinity(objects, platformsOf) {
+	for _, i := range selector.SetNodeAffinity(objects, platformsOf) {
 		p.warn("no node can run all containers of %s %s (%s): their images %s have no platform in common", i.Object.Kind(), i.Object.Name(), i.Object.Origin(), strings.Join(i.Images, ", "))
 	}
 	return nil

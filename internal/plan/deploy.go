@@ -93,7 +93,7 @@ func (d *Deployment) manifests(c *config.Config, o Options) error {
 func filters(from []model.ResourceFilter) []manifest.Filter {
 	var out []manifest.Filter
 	for _, f := range from {
-		out = append(out, manifest.Filter{GroupKind: f.GroupKind, Image: f.Image, Labels: f.Labels})
+		out = append(out, manifest.Filter{GroupKind: f.GroupKind, Image: f.Image, Labels: f.Labels, PodSpec: f.PodSpec})
 	}
 	return out
 }
