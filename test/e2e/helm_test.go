@@ -1,0 +1,146 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// chart writes a chart with a Deployment of the app, a ConfigMap, hooks and notes.
+func (p *project) chart() {
+	p.write("chart/Chart.yaml", "apiVersion: v2\nname: web\nversion: 0.1.0\nappVersion: \"7\"\n")
+	p.write("chart/values.yaml", "image: ''\ngreeting: hello\nextra: false\nmigrate: [/bin/true]\n")
+	p.write("chart/templates/web.yaml", `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  selector: {matchLabels: {app: {{ .Release.Name }}}}
+  template:
+    metadata:
+      labels: {app: {{ .Release.Name }}}
+      annotations: {greeting: {{ .Values.greeting | quote }}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: web
+        image: {{ .Values.image }}
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 1}
+{{- if .Values.extra }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}-extra
+data: {a: b}
+{{- end }}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .Release.Name }}
+stringData: {password: {{ randAlphaNum 12 }}}
+`)
+	p.write("chart/templates/NOTES.txt", "Thanks for {{ .Release.Name }}, revision {{ .Release.Revision }}.\n")
+}
+
+// records are the revisions of a release as their Secrets name them: "1:superseded 2:deployed".
+func (p *project) records(release string) string {
+	p.t.Helper()
+	found, err := suite.client.CoreV1().Secrets(p.namespace).List(p.t.Context(), metav1.ListOptions{LabelSelector: "owner=helm,name=" + release})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	all := make([]string, 0, len(found.Items))
+	for _, s := range found.Items {
+		if s.Type != "helm.sh/release.v1" || s.Name != fmt.Sprintf("sh.helm.release.v1.%s.v%s", release, s.Labels["version"]) {
+			p.t.Errorf("secret %s of type %s is not as helm keeps releases", s.Name, s.Type)
+		}
+		all = append(all, s.Labels["version"]+":"+s.Labels["status"])
+	}
+	return strings.Join(all, " ")
+}
+
+const releaseConfig = `apiVersion: skaffold/v4beta13
+kind: Config
+metadata: {name: web}
+build:
+  artifacts:
+  - image: my-web-app
+    hooks:
+      before:
+      - command: ["sh", "-c", "CGO_ENABLED=0 go build -trimpath -o my-web-app main.go"]
+deploy:
+  helm:
+    releases:
+    - name: web
+      chartPath: chart
+      setValueTemplates:
+        image: "{{.IMAGE_REPO_my_web_app}}:{{.IMAGE_TAG_my_web_app}}@{{.IMAGE_DIGEST_my_web_app}}"
+`
+
+// TestRelease follows a release from its installation over runs with nothing to do, an edit, values that take something away, and drift, to its end.
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.chart()
+	p.write("skaffold.yaml", releaseConfig)
+
+	p.davit("run").ok().says("deployment.apps/web created", "release/web created", "Thanks for web, revision 1.", "deployment.apps/web: 1 pod runs sha256:", "as built")
+	if got := p.records("web"); got != "1:deployed" {
+		t.Errorf("the records are %s", got)
+	}
+
+	before := p.versionsOf("web")
+	p.davit("run").ok().says("release/web unchanged", "deployment.apps/web unchanged", "1 pod runs sha256:", "as built").saysNot("created", "configured", "Thanks for")
+	if after := p.versionsOf("web"); after != before {
+		t.Errorf("a run with nothing to do moved resource versions:\nbefore %s\nafter  %s", before, after)
+	}
+
+	p.replace("page/index.html", "Hello", "Goodbye")
+	p.replace("skaffold.yaml", "      setValueTemplates:", "      setValues: {extra: true}\n      setValueTemplates:")
+	p.davit("run").ok().says("deployment.apps/web configured", "release/web configured", "Thanks for web, revision 2.", "as built")
+	if got := p.records("web"); got != "1:superseded 2:deployed" {
+		t.Errorf("the records are %s", got)
+	}
+
+	p.replace("skaffold.yaml", "      setValues: {extra: true}\n", "")
+	p.davit("run").ok().says("configmap/web-extra deleted", "release/web configured")
+
+	if err := suite.client.CoreV1().Secrets(p.namespace).Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.davit("run").ok().says("release/web unchanged", "secret/web created", "secret/web was not as revision 3 has it, and is put back")
+
+	p.davit("delete").ok().says("Cleaning up...", "deployment.apps/web deleted", "release/web deleted")
+	if _, err := suite.client.AppsV1().Deployments(p.namespace).Get(t.Context(), "web", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("after delete, getting the deployment gives %v", err)
+	}
+	if got := p.records("web"); got != "" {
+		t.Errorf("after delete, the records %s are left", got)
+	}
+	p.davit("delete").ok()
+}
+
+// versionsOf are the resource versions of a Deployment and of all that belongs to its release.
+func (p *project) versionsOf(name string) string {
+	p.t.Helper()
+	d, err := suite.client.AppsV1().Deployments(p.namespace).Get(p.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	all := []string{"deployment " + fmt.Sprint(d.Generation)}
+	secrets, err := suite.client.CoreV1().Secrets(p.namespace).List(p.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, s := range secrets.Items {
+		all = append(all, s.Name+" "+s.ResourceVersion)
+	}
+	return strings.Join(all, ", ")
+}
