@@ -31,7 +31,7 @@ func (s *session) rendering() pipeline.Rendering {
 		},
 		Engine: s.engine, DockerConfig: s.dockerConfig(),
 		Helm: helm.Options{
-			CacheDir: s.world.cacheDir("charts"), Keychain: keychain{s.dockerConfig()}, Repositories: helm.RepositoriesFile(s.world.Getenv, s.world.Home),
+			CacheDir: s.world.cacheDir("charts"), Keychain: s.chartKeychain(), Repositories: helm.RepositoriesFile(s.world.Getenv, s.world.Home),
 		},
 	}
 }

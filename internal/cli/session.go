@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/docker/cli/cli/config"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/davit-dev/davit/internal/cache"
@@ -242,7 +240,7 @@ func (s *session) pipeline(b *buildFlags) {
 		Engine: engine.NewImages(s.engine, s.dockerConfig()),
 	})
 	s.pipe.Rendering = s.rendering()
-	s.pipe.Containers = sync.OnceValues(s.containers)
+	s.pipe.Containers, s.pipe.CloudRun = sync.OnceValues(s.containers), s.cloudRun
 	if b == nil {
 		return
 	}
@@ -326,29 +324,4 @@ func (s *session) render(ctx context.Context) ([]pipeline.Rendered, error) {
 		return nil, err
 	}
 	return s.pipe.Render(ctx, deployments)
-}
-
-// keychain reads the user's registry credentials where the docker command keeps them.
-type keychain struct{ dir string }
-
-// Resolve gives the credentials for a registry, anonymous when there are none.
-func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	file, err := config.Load(k.dir)
-	if err != nil {
-		return nil, err
-	}
-	name := target.RegistryStr()
-	if name == "index.docker.io" {
-		name = authn.DefaultAuthKey
-	}
-	found, err := file.GetAuthConfig(name)
-	if err != nil {
-		return nil, err
-	}
-	found.ServerAddress = ""
-	a := authn.AuthConfig{Username: found.Username, Password: found.Password, Auth: found.Auth, IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken}
-	if a == (authn.AuthConfig{}) {
-		return authn.Anonymous, nil
-	}
-	return authn.FromConfig(a), nil
 }

@@ -283,8 +283,16 @@ func (f *fetcher) repository(name string) (repository, error) {
 	return repository{}, fmt.Errorf("helm knows no repository %s: run `helm repo add %s URL`, or set repo", name, name)
 }
 
+// RegistriesFile is where `helm registry login` keeps its credentials, in the form of Docker's.
+func RegistriesFile(getenv func(string) string, home string) string {
+	return cmp.Or(getenv("HELM_REGISTRY_CONFIG"), filepath.Join(configHome(getenv, home), "registry", "config.json"))
+}
+
 // RepositoriesFile is where the helm command keeps the repositories that it knows.
 func RepositoriesFile(getenv func(string) string, home string) string {
-	config := cmp.Or(getenv("HELM_CONFIG_HOME"), filepath.Join(cmp.Or(getenv("XDG_CONFIG_HOME"), filepath.Join(home, ".config")), "helm"))
-	return cmp.Or(getenv("HELM_REPOSITORY_CONFIG"), filepath.Join(config, "repositories.yaml"))
+	return cmp.Or(getenv("HELM_REPOSITORY_CONFIG"), filepath.Join(configHome(getenv, home), "repositories.yaml"))
+}
+
+func configHome(getenv func(string) string, home string) string {
+	return cmp.Or(getenv("HELM_CONFIG_HOME"), filepath.Join(cmp.Or(getenv("XDG_CONFIG_HOME"), filepath.Join(home, ".config")), "helm"))
 }
