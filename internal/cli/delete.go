@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/pipeline"
@@ -13,6 +15,8 @@ type deleteOptions struct {
 	common *common
 	report reportFlags
 	config configFlags
+	values valueFlags
+	dryRun bool
 }
 
 func newDelete(w World, c *common) *cobra.Command {
@@ -20,20 +24,24 @@ func newDelete(w World, c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Take away what 'davit run' deployed, and wait until it is gone",
+		Long: `Deletes the objects and releases that the inventory lists and that the config holds, in the reverse order of their making, and waits until they are gone.
+An object with the annotation davit.dev/keep stays. What holds an object back is said, and who set it.`,
 		Example: `  davit delete
+  davit delete --dry-run
   davit delete -p production -n staging`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDelete(cmd.Context(), w, o) },
 	}
 	o.config.addTo(cmd.Flags())
-	notYet(cmd.Flags(), "dry-run", "set", "set-value-file")
+	o.values.addTo(cmd.Flags(), true)
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be deleted, and delete nothing")
 	without(cmd.Flags(), "cloud-run-project", "cloud-run-location")
 	o.report.addTo(cmd.Flags(), false)
 	return cmd
 }
 
 func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
-	sink, err := o.report.open(w, o.common, false)
+	sink, err := o.report.open(w, o.common, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -47,6 +55,10 @@ func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
 		return err
 	}
 	defer s.close()
+	if s.pipe.Rendering.Values, err = o.values.read(w); err != nil {
+		return err
+	}
+	s.deploying(&applyFlags{})
 	rendered, err := s.render(ctx)
 	if err != nil {
 		return err
@@ -54,7 +66,28 @@ func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
 	if rendered, err = s.pipe.RenderCharts(ctx, rendered, nameless(s.configs)); err != nil {
 		return err
 	}
+	if o.dryRun {
+		return printDoomed(ctx, w, s, rendered)
+	}
 	return s.pipe.Delete(ctx, rendered)
+}
+
+// printDoomed prints what a deletion would take away, as manifests.
+func printDoomed(ctx context.Context, w World, s *session, rendered []pipeline.Rendered) error {
+	doomed, err := s.pipe.Doomed(ctx, rendered)
+	if err != nil {
+		return err
+	}
+	for _, object := range doomed {
+		text, err := yaml.Marshal(object)
+		if err == nil {
+			_, err = fmt.Fprintf(w.Stdout, "---\n%s", text)
+		}
+		if err != nil {
+			return fmt.Errorf("writing what would be deleted: %w", err)
+		}
+	}
+	return nil
 }
 
 // nameless gives images of which nothing but the name is known: what is deleted is not asked what it runs.
