@@ -50,6 +50,9 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	if rendered, err = p.RenderCharts(ctx, rendered, images); err != nil {
 		return o, err
 	}
+	if rendered, err = p.PrepareReleases(ctx, rendered, artifacts, images); err != nil {
+		return o, err
+	}
 	if err := p.SetImages(rendered, images); err != nil {
 		return o, err
 	}
@@ -64,8 +67,8 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	if err != nil {
 		return o, err
 	}
-	objects := make([][]plan.PlannedObject, len(rendered))
-	secrets := make([]map[string]any, len(rendered))
+	objects, releases := make([][]plan.PlannedObject, len(rendered)), make([][]plan.PlannedObject, len(rendered))
+	secrets, values := make([]map[string]any, len(rendered)), make([]map[string]any, len(rendered))
 	var preflight *plan.Preflight
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
@@ -80,9 +83,16 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 			objects[i], secrets[i], err = p.lookAt(groupCtx, all, i, standins)
 			return err
 		})
+		group.Go(func() (err error) {
+			releases[i], values[i], err = p.lookAtReleases(groupCtx, rendered[i], standins)
+			return err
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return o, fmt.Errorf("comparing with the cluster: %w", err)
+	}
+	for i := range rendered {
+		objects[i], secrets = slices.Concat(releases[i], objects[i]), append(secrets, values[i])
 	}
 	if slices.ContainsFunc(secrets, func(s map[string]any) bool { return len(s) > 0 }) {
 		if o.Secrets, err = json.Marshal(secrets); err != nil {
@@ -157,29 +167,12 @@ func (p *Pipeline) lookAt(ctx context.Context, all sets, i int, standins []strin
 	var planned []plan.PlannedObject
 	secrets := map[string]any{}
 	for _, o := range preview.Objects {
-		one := plan.PlannedObject{
-			Resource: o.Resource, Namespace: o.Object.GetNamespace(), Set: r.Set, Origin: o.Object.Origin, Action: o.Action, UID: o.UID,
-		}
-		for _, c := range o.Changes {
-			one.Changes = append(one.Changes, plan.FieldChange{Path: c.Path, Before: c.Before, After: show(c.After, standins)})
-		}
-		for _, n := range o.Notes {
-			one.Notes = append(one.Notes, showText(n, standins))
-		}
-		if o.Err != nil {
-			one.Error = showText(o.Err.Error(), standins)
-		}
-		applied := o.Object.Object
-		if o.Secret() {
-			one.LiveVersion = o.Version
-			applied = maps.Clone(applied)
-			secrets[one.Namespace+"/"+one.Resource] = []any{applied["data"], applied["stringData"]}
-			delete(applied, "data")
-			delete(applied, "stringData")
-		}
-		one.Object, _ = show(kube.Masked(o.Object), standins).(map[string]any)
-		if one.Fingerprint, err = fingerprint(applied); err != nil {
+		one, hidden, err := plannedObject(o, r.Set, standins)
+		if err != nil {
 			return nil, nil, err
+		}
+		if hidden != nil {
+			secrets[one.Namespace+"/"+one.Resource] = hidden
 		}
 		planned = append(planned, one)
 	}
@@ -191,6 +184,33 @@ func (p *Pipeline) lookAt(ctx context.Context, all sets, i int, standins []strin
 		planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Set: r.Set, Action: action})
 	}
 	return planned, secrets, nil
+}
+
+// plannedObject says for programs what becomes of an object. The second result is the values of a Secret.
+func plannedObject(o kube.Previewed, set string, standins []string) (one plan.PlannedObject, hidden any, err error) {
+	one = plan.PlannedObject{
+		Resource: o.Resource, Namespace: o.Object.GetNamespace(), Set: set, Origin: o.Object.Origin, Action: o.Action, UID: o.UID,
+	}
+	for _, c := range o.Changes {
+		one.Changes = append(one.Changes, plan.FieldChange{Path: c.Path, Before: c.Before, After: show(c.After, standins)})
+	}
+	for _, n := range o.Notes {
+		one.Notes = append(one.Notes, showText(n, standins))
+	}
+	if o.Err != nil {
+		one.Error = showText(o.Err.Error(), standins)
+	}
+	applied := o.Object.Object
+	if o.Secret() {
+		one.LiveVersion = o.Version
+		applied = maps.Clone(applied)
+		hidden = []any{applied["data"], applied["stringData"]}
+		delete(applied, "data")
+		delete(applied, "stringData")
+	}
+	one.Object, _ = show(kube.Masked(o.Object), standins).(map[string]any)
+	one.Fingerprint, err = fingerprint(applied)
+	return one, hidden, err
 }
 
 func fingerprint(object map[string]any) (string, error) {

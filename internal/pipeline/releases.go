@@ -189,3 +189,48 @@ func (p *Pipeline) deleteReleases(ctx context.Context, r Rendered) error {
 	}
 	return deployer.Uninstall(ctx, named)
 }
+
+// lookAtReleases compares the releases of a deployment with the cluster. The second result is their values, by release.
+func (p *Pipeline) lookAtReleases(ctx context.Context, r Rendered, standins []string) ([]plan.PlannedObject, map[string]any, error) {
+	if r.Work == nil {
+		return nil, nil, nil
+	}
+	found, err := r.Work.Preview(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var planned []plan.PlannedObject
+	values := map[string]any{}
+	for _, f := range found {
+		one := plan.PlannedObject{Resource: "release/" + f.Name, Namespace: f.Namespace, Action: plan.ObjectChange, UID: fmt.Sprint(f.Revision)}
+		switch {
+		case f.Err != nil:
+			one.Action, one.Error = plan.ObjectFail, showText(f.Err.Error(), standins)
+		case f.Unchanged:
+			one.Action = plan.ObjectUnchanged
+		case f.Install:
+			one.Action = plan.ObjectCreate
+		}
+		for _, note := range f.Notes {
+			one.Notes = append(one.Notes, showText(note, standins))
+		}
+		if f.Chart != nil {
+			if one.Fingerprint, err = fingerprint(map[string]any{"chart": string(f.Chart)}); err != nil {
+				return nil, nil, err
+			}
+			values[f.Namespace+"/"+one.Resource] = f.Values
+		}
+		planned = append(planned, one)
+		for _, o := range f.Objects {
+			object, _, err := plannedObject(o, "", standins) // the values of Secrets come of the release's
+			if err != nil {
+				return nil, nil, err
+			}
+			planned = append(planned, object)
+		}
+		for _, o := range f.Removed {
+			planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Action: plan.ObjectPrune})
+		}
+	}
+	return planned, values, nil
+}

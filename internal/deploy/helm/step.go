@@ -117,10 +117,8 @@ func (w *Work) revise(ctx context.Context, it *item) error {
 	if err != nil {
 		return err
 	}
-	if it.action == install && !it.settings.SkipCRDs {
-		if err := w.installCRDs(ctx, it, objects); err != nil {
-			return err
-		}
+	if err := w.installCRDs(ctx, it); err != nil {
+		return err
 	}
 	if err := w.admit(it, found, objects); err != nil {
 		return err
@@ -155,15 +153,28 @@ func (w *Work) revise(ctx context.Context, it *item) error {
 	return nil
 }
 
-// installCRDs creates the definitions of the chart's crds folders that are not there yet, and waits until they serve.
-func (w *Work) installCRDs(ctx context.Context, it *item, objects []kube.Object) error {
+// installCRDs creates the definitions that are missing, and waits until they serve.
+func (w *Work) installCRDs(ctx context.Context, it *item) error {
+	missing, err := w.missingCRDs(ctx, it)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	_, err = w.kube.Apply(ctx, kube.Set{}, missing, kube.ApplyOptions{Manager: fieldManager}, w.sink)
+	return err
+}
+
+// missingCRDs are the definitions of the chart's crds folders that an installation has to create: those that are not there yet.
+func (w *Work) missingCRDs(ctx context.Context, it *item) ([]kube.Object, error) {
+	if it.action != install || it.settings.SkipCRDs {
+		return nil, nil
+	}
 	crds, err := definitions(it.target.CRDs)
 	if err != nil || len(crds) == 0 {
-		return err
+		return nil, err
 	}
 	found, err := w.kube.Compare(ctx, [][]kube.Object{crds}, w.sink)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var missing []kube.Object
 	for _, a := range found[0] {
@@ -171,8 +182,7 @@ func (w *Work) installCRDs(ctx context.Context, it *item, objects []kube.Object)
 			missing = append(missing, a.Object)
 		}
 	}
-	_, err = w.kube.Apply(ctx, kube.Set{}, missing, kube.ApplyOptions{Manager: fieldManager}, w.sink)
-	return err
+	return missing, nil
 }
 
 // admit refuses what the cluster cannot take, or what belongs to somebody else.
@@ -379,32 +389,41 @@ func (d *Deployer) removeFormer(ctx context.Context, c change) error {
 
 // remove deletes objects of a release.
 func (d *Deployer) remove(ctx context.Context, objects []kube.Object, name, namespace string, o kube.DeleteOptions) error {
+	found, err := d.doomed(ctx, objects, name, namespace, func(why string, a kube.Applied) {
+		d.sink.Emit(event.Note{Message: fmt.Sprintf("release %s: %s in namespace %s stays: %s", name, a.Resource, a.Live.GetNamespace(), why)})
+	})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	doomed := make([]kube.Object, len(found))
+	for i, a := range found {
+		doomed[i] = a.Object
+	}
+	return d.kube.Delete(ctx, kube.Set{}, doomed, o, d.sink)
+}
+
+// doomed are those of a release's objects that go with it. stays is told of the others that are there.
+func (d *Deployer) doomed(ctx context.Context, objects []kube.Object, name, namespace string, stays func(why string, a kube.Applied)) ([]kube.Applied, error) {
 	if len(objects) == 0 {
-		return nil
+		return nil, nil
 	}
 	found, err := d.kube.Compare(ctx, [][]kube.Object{objects}, d.sink)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var doomed []kube.Object
-	for _, a := range found[0] {
+	return slices.DeleteFunc(found[0], func(a kube.Applied) bool {
 		if a.Live == nil {
-			continue
+			return true
 		}
+		why := foreignTo(a.Live, name, namespace)
 		if a.Live.GetAnnotations()[annotationPolicy] == "keep" || a.Object.GetAnnotations()[annotationPolicy] == "keep" {
-			d.sink.Emit(event.Note{Message: fmt.Sprintf("release %s: %s stays, as its annotation %s says", name, a.Resource, annotationPolicy)})
-			continue
+			why = "its annotation " + annotationPolicy + " says so"
 		}
-		if foreign := foreignTo(a.Live, name, namespace); foreign != "" {
-			d.sink.Emit(event.Warning{Message: fmt.Sprintf("release %s: %s in namespace %s stays: %s", name, a.Resource, a.Live.GetNamespace(), foreign)})
-			continue
+		if why != "" {
+			stays(why, a)
 		}
-		doomed = append(doomed, a.Object)
-	}
-	if len(doomed) == 0 {
-		return nil
-	}
-	return d.kube.Delete(ctx, kube.Set{}, doomed, o, d.sink)
+		return why != ""
+	}), nil
 }
 
 func (d *Deployer) removeCreated(ctx context.Context, applied []kube.Applied) error {
