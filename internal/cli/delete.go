@@ -9,6 +9,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/pipeline"
+	"github.com/davit-dev/davit/internal/plan"
 )
 
 type deleteOptions struct {
@@ -17,6 +18,8 @@ type deleteOptions struct {
 	config configFlags
 	values valueFlags
 	dryRun bool
+
+	cloudRun plan.CloudRunOptions
 }
 
 func newDelete(w World, c *common) *cobra.Command {
@@ -35,7 +38,7 @@ An object with the annotation davit.dev/keep stays. What holds an object back is
 	o.config.addTo(cmd.Flags())
 	o.values.addTo(cmd.Flags(), true)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "print what would be deleted, and delete nothing")
-	without(cmd.Flags(), "cloud-run-project", "cloud-run-location")
+	addCloudRun(cmd.Flags(), &o.cloudRun)
 	o.report.addTo(cmd.Flags(), false)
 	return cmd
 }
@@ -50,6 +53,7 @@ func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	options.CloudRun = o.cloudRun
 	s, err := open(ctx, w, sink, &o.config, nil, options, needs{command: "delete", cluster: true})
 	if err != nil {
 		return err

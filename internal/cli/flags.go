@@ -188,6 +188,7 @@ type deployFlags struct {
 	statusCheck      bool
 	statusCheckGiven func() bool
 	tolerate         bool
+	cloudRun         plan.CloudRunOptions
 	apply            applyFlags
 	rolloutFlags
 }
@@ -201,7 +202,8 @@ func (d *deployFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&d.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
 	f.Lookup("status-check").NoOptDefVal = "true"
 	f.StringVar(&d.rules, "resource-selector-rules-file", "", "file that says where kinds hold images and labels, as resourceSelector does; it has the last word")
-	without(f, "hydration-dir", "cloud-run-project", "cloud-run-location")
+	without(f, "hydration-dir")
+	addCloudRun(f, &d.cloudRun)
 	d.statusCheckGiven = func() bool { return f.Changed("status-check") }
 }
 
@@ -230,6 +232,7 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 	if err := d.rolloutFlags.set(&o); err != nil {
 		return o, err
 	}
+	o.CloudRun = d.cloudRun
 	if d.statusCheckGiven() {
 		o.StatusCheck = &d.statusCheck
 	}

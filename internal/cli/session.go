@@ -148,8 +148,8 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 	for _, c := range s.configs {
 		o.Context = cmp.Or(o.Context, c.Model.Deploy.KubeContext)
 	}
-	dockerOnly := len(s.configs) > 0 && !slices.ContainsFunc(s.configs, func(c *davitconfig.Config) bool { return !plan.DockerOnly(c) })
-	if !n.offline && !dockerOnly {
+	elsewhere := len(s.configs) > 0 && !slices.ContainsFunc(s.configs, plan.InCluster)
+	if !n.offline && !elsewhere {
 		if s.kube, err = kube.Connect(o); err != nil && n.cluster {
 			return err
 		}
@@ -157,7 +157,7 @@ func (s *session) connect(ctx context.Context, n needs) (err error) {
 	if err := s.applySettings(ctx); err != nil {
 		return err
 	}
-	if dockerOnly {
+	if len(s.configs) > 0 && !slices.ContainsFunc(s.configs, func(c *davitconfig.Config) bool { return !plan.DockerOnly(c) }) {
 		s.cluster = imageload.Cluster{Local: true} // the Docker Engine is where images are to be
 	}
 	group, groupCtx := errgroup.WithContext(ctx)

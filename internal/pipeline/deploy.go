@@ -88,6 +88,7 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 
 func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Image, all sets, began time.Time) error {
 	var running containers
+	var inCloud cloudRuns
 	rolling := &rollouts{Pipeline: p}
 	err := p.stage(event.StageDeploy, func() error {
 		for i, r := range rendered {
@@ -95,6 +96,9 @@ func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Ima
 				return err
 			}
 			if err := running.start(ctx, p, r, images); err != nil {
+				return err
+			}
+			if err := inCloud.deploy(ctx, p, r, images); err != nil {
 				return err
 			}
 			if r.Elsewhere {
@@ -118,7 +122,7 @@ func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Ima
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(rolling.all(ctx), running.settle(ctx)); err != nil {
+	if err := errors.Join(rolling.all(ctx), running.settle(ctx), inCloud.settle(ctx)); err != nil {
 		return err
 	}
 	timed := event.SinkFunc(func(e event.Event) {
@@ -174,7 +178,7 @@ func (p *Pipeline) Delete(ctx context.Context, rendered []Rendered) error {
 				errs = append(errs, p.deleteObjects(ctx, r))
 			}
 			errs = append(errs, p.deleteReleases(ctx, r))
-			errs = append(errs, p.deleteContainers(ctx, r))
+			errs = append(errs, p.deleteCloudRun(ctx, r), p.deleteContainers(ctx, r))
 		}
 		return errors.Join(errs...)
 	})

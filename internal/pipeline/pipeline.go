@@ -8,6 +8,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/build"
 	"github.com/davit-dev/davit/internal/cache"
+	"github.com/davit-dev/davit/internal/deploy/cloudrun"
 	"github.com/davit-dev/davit/internal/deploy/docker"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/hook"
@@ -44,6 +45,8 @@ type Pipeline struct {
 	Deploying Deploying
 	// Containers gives what runs containers in the user's Docker Engine.
 	Containers func() (*docker.Deployer, error)
+	// CloudRun gives what deploys to Cloud Run.
+	CloudRun func(ctx context.Context) (*cloudrun.Deployer, error)
 
 	run     string         // see runID
 	applied []kube.Applied // by Deploy, for Follow

@@ -113,7 +113,11 @@ func (p *Pipeline) hookPlace(d plan.Rollout, namespaces []string) hook.Place {
 		Env: maps.Clone(p.HookEnv), Environ: p.Environ, Kube: p.Kube, Namespaces: slices.Compact(namespaces),
 		Prefix: func(pod, container string) string { return d.Logs.Prefix(pod, container) },
 	}
-	maps.Copy(place.Env, hook.Env{"RUN_ID": p.runID(), "KUBE_CONTEXT": p.Kube.Context(), "NAMESPACES": strings.Join(place.Namespaces, ",")})
+	kubeContext := ""
+	if p.Kube != nil {
+		kubeContext = p.Kube.Context()
+	}
+	maps.Copy(place.Env, hook.Env{"RUN_ID": p.runID(), "KUBE_CONTEXT": kubeContext, "NAMESPACES": strings.Join(place.Namespaces, ",")})
 	return place
 }
 

@@ -28,7 +28,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			Dir:       c.Dir,
 			Deadline:  time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
 			Tolerate:  o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
-			Elsewhere: DockerOnly(c),
+			Elsewhere: !InCluster(c),
 			Rollout:   rollout(c, o),
 		}
 		if err := d.manifests(c, o); err != nil {
@@ -40,7 +40,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 				d.Wait = *check
 			}
 		}
-		if err := d.containers(c, configs, project, o); err != nil {
+		if err := errors.Join(d.containers(c, configs, project, o), d.cloudRun(c, o)); err != nil {
 			return nil, err
 		}
 		if k := m.Deploy.Kubectl; d.Namespace == "" && k != nil && k.DefaultNamespace != nil {

@@ -12,10 +12,9 @@ import (
 	"github.com/davit-dev/davit/internal/deploy/docker"
 )
 
-// DockerOnly says whether what a config deploys goes to a Docker Engine and to no cluster: its images need no registry, then.
+// DockerOnly says whether all that a config deploys goes to a Docker Engine: its images need no registry, then.
 func DockerOnly(c *config.Config) bool {
-	d := c.Model.Deploy
-	return d.Docker != nil && d.Kubectl == nil && d.Helm == nil && d.Kpt == nil && d.CloudRun == nil
+	return c.Model.Deploy.Docker != nil && c.Model.Deploy.CloudRun == nil && !InCluster(c)
 }
 
 // containers fills in what a config runs in a Docker Engine. Ports may be given by any of the configs.

@@ -32,6 +32,7 @@ type Options struct {
 	Push         *bool  // nil: as the config says
 	LocalCluster bool   // images go there without a registry, when nothing else is said
 	Builder      string // address of where to build; empty: as the config says
+	CloudRun     CloudRunOptions
 	Getenv       func(string) string
 	Namespace    string
 	Labels       map[string]string

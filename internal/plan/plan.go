@@ -124,6 +124,7 @@ type Deployment struct {
 	Force         bool
 	Elsewhere     bool        // the manifests do not go to the cluster
 	Docker        *docker.Set // what runs in a Docker Engine; nil: nothing
+	CloudRun      *CloudRun   // where in Cloud Run the manifests go; nil: nowhere
 
 	Wait     bool
 	Deadline time.Duration // zero: each workload's own

@@ -25,7 +25,6 @@ func Supported(configs []*config.Config, mode string) error {
 		}{
 			{builds && !local, "builds elsewhere than with BuildKit", []any{"build"}},
 			{deploys && m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
-			{deploys && m.Deploy.CloudRun != nil, "Cloud Run", []any{"deploy", "cloudrun"}},
 		} {
 			if part.used {
 				errs = append(errs, c.Error("davit does not carry out "+part.what+" yet", "remove it or use a profile without it, or use skaffold for this config", part.path...))

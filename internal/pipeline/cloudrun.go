@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/davit-dev/davit/internal/deploy/cloudrun"
+	"github.com/davit-dev/davit/internal/plan"
+)
+
+// cloudRuns is what of a run was deployed to Cloud Run.
+type cloudRuns struct {
+	deployer *cloudrun.Deployer
+	images   []cloudrun.Image
+	waiting  []*cloudrun.Applied
+}
+
+// deploy brings the objects of a deployment there that is for Cloud Run. With hooks after it, it waits until they are ready.
+func (c *cloudRuns) deploy(ctx context.Context, p *Pipeline, r Rendered, images []Image) (err error) {
+	if r.CloudRun == nil {
+		return nil
+	}
+	objects, err := cloudRunObjects(r)
+	if err != nil {
+		return err
+	}
+	if c.deployer, err = p.CloudRun(ctx); err != nil {
+		return err
+	}
+	c.images = c.images[:0]
+	for _, i := range images {
+		c.images = append(c.images, cloudrun.Image{Name: i.Name, Ref: i.Ref, Digest: i.Digest})
+	}
+	hooks := plan.Rollout{Before: r.CloudRun.Before, After: r.CloudRun.After, Logs: r.Rollout.Logs}
+	return p.around(ctx, hooks, nil, func() ([]string, error) {
+		applied, err := c.deployer.Apply(ctx, r.CloudRun.Target, objects)
+		if err != nil {
+			return nil, fmt.Errorf("deploying: %w", err)
+		}
+		c.waiting = append(c.waiting, applied)
+		return nil, nil
+	}, func() error { return c.settle(ctx) })
+}
+
+// settle waits for what is not known to be ready.
+func (c *cloudRuns) settle(ctx context.Context) error {
+	var errs []error
+	for _, applied := range c.waiting {
+		errs = append(errs, c.deployer.Settle(ctx, applied, c.images))
+	}
+	c.waiting = nil
+	return errors.Join(errs...)
+}
+
+func (p *Pipeline) deleteCloudRun(ctx context.Context, r Rendered) error {
+	if r.CloudRun == nil {
+		return nil
+	}
+	objects, err := cloudRunObjects(r)
+	if err != nil {
+		return err
+	}
+	deployer, err := p.CloudRun(ctx)
+	if err != nil {
+		return err
+	}
+	return deployer.Delete(ctx, r.CloudRun.Target, objects)
+}
+
+func cloudRunObjects(r Rendered) ([]cloudrun.Object, error) {
+	objects := make([]cloudrun.Object, 0, len(r.Objects))
+	var errs []error
+	for _, o := range r.Objects {
+		fields, err := o.Value()
+		objects, errs = append(objects, cloudrun.Object{Fields: fields, Origin: o.Origin()}), append(errs, err)
+	}
+	return objects, errors.Join(errs...)
+}
