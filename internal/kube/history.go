@@ -216,6 +216,9 @@ func revisionName(set Set, number int) string { return fmt.Sprintf("%s.v%d", set
 // Record adds a deployment to the history of its set, of which result is, and drops what is over the limit; the newest good revision always stays. r has
 // its number, digest and count of objects from here. When the newest revision says the same and nothing was changed since, it is that one.
 func (c *Client) Record(ctx context.Context, set Set, result *ApplyResult, r Revision, content Content, limit int) (Revision, error) {
+	if result.parent == nil {
+		return r, nil // without an inventory there is nothing to keep a history of
+	}
 	ctx = quiet(ctx)
 	past, err := c.History(ctx, set)
 	if err != nil {
