@@ -92,6 +92,8 @@ func nextStep(err error) string {
 		return "remove one of the two: the server cannot tell which one is meant"
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return "ask for less, or raise the quota"
+	case strings.Contains(err.Error(), "denied the request"), strings.Contains(err.Error(), "denied request"):
+		return "an admission webhook of the cluster refuses it, or a policy: change the object as it says, or ask whoever runs it"
 	case apierrors.IsForbidden(err):
 		return "the user of this context may not do this: use another context, or ask for the permission"
 	}

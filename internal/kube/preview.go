@@ -188,7 +188,7 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 			taken = []string{fmt.Sprintf("takes over %s", conflictError(conflicts))}
 		}
 	}
-	if err == nil && it.live != nil {
+	if err == nil && it.live != nil && a.options.By == nil {
 		err = dropLeftBehind(it.live, after, a.formerManagers(it.live))
 	}
 	return after, taken, err
