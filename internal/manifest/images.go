@@ -30,12 +30,22 @@ func (s *Selector) Images(objects []Object) []ImageUse {
 			if n.Kind != yaml.ScalarNode || !hits(allow.image, path, "image") || hits(deny.image, path, "image") {
 				return
 			}
-			if ref, err := image.Parse(n.Value); err == nil {
+			if ref, err := parseUse(n.Value); err == nil {
 				uses = append(uses, ImageUse{o, path, n, ref})
 			}
 		})
 	}
 	return uses
+}
+
+// parseUse reads a reference as it stands in an object. Charts of the old image strategies get an artifact's name for repository and tag, and for the
+// registry too: "web/web:web" and "example.com/api:example.com/api" are artifacts web and example.com/api.
+func parseUse(text string) (image.Reference, error) {
+	ref, err := image.Parse(text)
+	if name := text[strings.LastIndexByte(text, ':')+1:]; name != text && (text == name+"/"+name+":"+name || err != nil && text == name+":"+name) {
+		return image.Parse(name)
+	}
+	return ref, err
 }
 
 func visit(n *yaml.Node, path string, see func(path, key string, n *yaml.Node)) {

@@ -195,6 +195,7 @@ func TestDigestsSurviveCharts(t *testing.T) {
 	const built = "reg:5000/shop/web:v1@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	for given, want := range map[string]string{
 		"web": built, "reg:5000/shop/web:v1": built, built: built,
+		"web/web:web": built, "web:web": built,
 		"other/thing:v1": "other/thing:v1",
 	} {
 		objects := parse(t, "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{image: '"+given+"'}, {image: 'postgres:1'}]}}")
