@@ -16,6 +16,8 @@ import (
 	"github.com/davit-dev/davit/internal/kube"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // run applies, waits and proves, as one run of davit does.
@@ -384,5 +386,65 @@ func TestNodePlatforms(t *testing.T) {
 	c := newCluster(t)
 	if got, err := c.NodePlatforms(t.Context()); err != nil || len(got) != 1 || !strings.HasPrefix(got[0], "linux/") {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// The pods of a custom resource are proved, however far down they are: here a controller makes a Deployment of it some time later.
+func TestCustomResourceThatOwnsPods(t *testing.T) {
+	c := newCluster(t)
+	group := strings.ReplaceAll(c.namespace, "davit-", "x") + ".example.org"
+	definition := `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: shops.` + group + `}, spec: {group: ` + group + `, scope: Namespaced, names: {kind: Shop, plural: shops},
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}`
+	t.Cleanup(func() {
+		crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+		_ = c.others.Resource(crds).Delete(c.ctx, "shops."+group, metav1.DeleteOptions{})
+	})
+	img := c.image(forever)
+	shop := `{apiVersion: ` + group + `/v1, kind: Shop, metadata: {name: corner}, spec: {image: "` + img.ref + `"}}`
+	applied := c.mustApply(definition, shop).Objects
+	live := applied[1].Live
+	done := make(chan error)
+	go func() {
+		time.Sleep(time.Second)
+		u := object(t, deployment("corner", img.ref)).Unstructured
+		u.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: live.GetAPIVersion(), Kind: live.GetKind(), Name: live.GetName(), UID: live.GetUID()}})
+		_, err := c.others.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace(c.namespace).Create(c.ctx, u, metav1.CreateOptions{})
+		done <- err
+	}()
+	rollout, err := c.Wait(c.ctx, applied, kube.WaitOptions{}, c)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Prove(rollout, img.proof("shop"), c); err != nil {
+		t.Fatal(err)
+	}
+	if want := "shop." + group + " main 1 " + img.digest; !strings.Contains(c.proofs(), img.digest) || !strings.HasPrefix(c.proofs(), "shop.") {
+		t.Errorf("proved %q, want %q", c.proofs(), want)
+	}
+}
+
+// A Service of type LoadBalancer is waited for where its annotation asks for that. Who gives addresses here is the test.
+func TestLoadBalancer(t *testing.T) {
+	c := newCluster(t)
+	const service = `{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {davit.dev/wait: "true"}}, spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}}`
+	plain := strings.ReplaceAll(service, `, annotations: {davit.dev/wait: "true"}`, "")
+	if _, err := c.Wait(c.ctx, c.mustApply(strings.ReplaceAll(plain, "web", "plain")).Objects, kube.WaitOptions{}, c); err != nil {
+		t.Fatal(err)
+	}
+	applied := c.mustApply(service).Objects
+	_, err := c.Wait(c.ctx, applied, kube.WaitOptions{Deadline: time.Second}, c)
+	if err == nil || !strings.Contains(err.Error(), "service/web") || !strings.Contains(err.Error(), "waiting for the load balancer's address") {
+		t.Errorf("got %v", err)
+	}
+	done := make(chan error)
+	go func() {
+		time.Sleep(time.Second)
+		patch := []byte(`{"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}`)
+		_, err := c.others.Resource(namespaced("services")).Namespace(c.namespace).Patch(c.ctx, "web", types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		done <- err
+	}()
+	_, err = c.Wait(c.ctx, applied, kube.WaitOptions{}, c)
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
 	}
 }

@@ -83,7 +83,13 @@ func (c *Client) WaitAll(ctx context.Context, all []Awaited, sink event.Sink) (*
 			return nil, err
 		}
 	}
-	return w.rollout(), w.err(ctx)
+	if err := w.err(ctx); err != nil {
+		return w.rollout(), err
+	}
+	if err := w.ownedPods(ctx); err != nil {
+		return nil, err
+	}
+	return w.rollout(), nil
 }
 
 // Observe reads the pods of the workloads among the objects without waiting for anything.
@@ -91,6 +97,9 @@ func (c *Client) Observe(ctx context.Context, applied []Applied) (*Rollout, erro
 	ctx = quiet(ctx)
 	w := newWaiter(c, []Awaited{{Applied: applied}}, event.SinkFunc(func(event.Event) {}))
 	if err := w.look(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.ownedPods(ctx); err != nil {
 		return nil, err
 	}
 	return w.rollout(), nil
@@ -105,6 +114,8 @@ type workload struct {
 	deadline time.Duration
 	tolerate bool          // failures count at the deadline only
 	settle   time.Duration // see WaitOptions
+	fresh    bool          // changed by this run
+	owned    []*corev1.Pod // of a custom resource
 	since    time.Time     // by the cluster's clock: warnings from before are of no interest
 
 	done     bool
@@ -151,7 +162,7 @@ func newWaiter(c *Client, all []Awaited, sink event.Sink) *waiter {
 			r := refOf(a.Live)
 			w.workloads = append(w.workloads, &workload{ref: r, origin: a.Object.Origin, resource: a.resource, ready: ready,
 				deadline: deadlineOf(a.Live, group.Deadline), tolerate: group.TolerateFailuresUntilDeadline, settle: group.Settle,
-				since: c.since(a), podsSaid: map[string]string{}})
+				since: c.since(a), fresh: a.Verb != VerbUnchanged, podsSaid: map[string]string{}})
 			w.view.live[r.key()] = a.Live
 			w.view.put(a.Live, false)
 		}
@@ -354,7 +365,11 @@ func (w *waiter) rollout() *Rollout {
 		if u == nil {
 			continue
 		}
-		pods := slices.DeleteFunc(w.view.newPods(u), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil })
+		pods := l.owned
+		if !l.custom() {
+			pods = w.view.newPods(u)
+		}
+		pods = slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil })
 		r.Workloads = append(r.Workloads, Workload{Resource: l.ref.String(), Namespace: l.ref.namespace, Kind: l.ref.gk.Kind, Pods: pods})
 	}
 	return r
