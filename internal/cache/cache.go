@@ -4,7 +4,7 @@
 // the registry, each pushed image has a second tag derived from its key, so that one HEAD request tells any machine that may read the repository
 // whether the key was built, and as which digest.
 //
-// Lookup asks both, Record fills both. What is on disk is never believed alone: the image must still be in the registry, or in the Docker Engine.
+// Lookups ask both, Record fills both. What is on disk is never believed alone: the image must still be in the registry, or in the Docker Engine.
 // Nothing here fails a run: a registry that does not answer costs one short time-out and a warning, and a disk that cannot be written a warning.
 package cache
 
@@ -101,28 +101,36 @@ func New(o Options) *Cache {
 	return &Cache{o: o, disk: disk{folder: o.Folder, sink: o.Sink, failed: new(sync.Once)}, registry: newRegistries(o)}
 }
 
-// Lookup answers queries, in their order. It changes no record, and an error is only that of ctx.
-func (c *Cache) Lookup(ctx context.Context, queries []Query) ([]Hit, error) {
-	refs := make([]string, 0, len(queries))
-	for _, q := range queries {
-		if q.Push {
-			refs = append(refs, q.Ref)
-		}
-	}
-	remote := c.registry.open(ctx, refs, false)
-	defer remote.close()
+// Lookups are look-ups that belong together: each registry is asked with one handshake, and given up after its first failure. It is safe for
+// concurrent use.
+type Lookups struct {
+	*Cache
+	remote *batch
+	slots  chan struct{}
+}
 
-	hits := make([]Hit, len(queries))
-	var g errgroup.Group
-	g.SetLimit(c.o.Concurrency)
-	for i, q := range queries {
-		g.Go(func() error {
-			hits[i] = c.lookup(ctx, remote, q)
-			return nil
-		})
+// Lookups begins look-ups for references, with or without tags, that images are to be pushed to. Whoever is done calls Close.
+func (c *Cache) Lookups(ctx context.Context, refs []string) *Lookups {
+	return &Lookups{Cache: c, remote: c.registry.open(ctx, refs, false), slots: make(chan struct{}, c.o.Concurrency)}
+}
+
+// Close ends what is still under way.
+func (l *Lookups) Close() { l.remote.close() }
+
+// Find answers a query. A hit that this machine did not know yet is remembered, so that it is found by its digest next time, and "why" has
+// something to compare with. An error is only that of ctx.
+func (l *Lookups) Find(ctx context.Context, q Query) (Hit, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return Hit{}, ctx.Err()
 	}
-	_ = g.Wait()
-	return hits, ctx.Err()
+	defer func() { <-l.slots }()
+	hit := l.lookup(ctx, l.remote, q)
+	if hit.Found {
+		l.learn(q, hit)
+	}
+	return hit, ctx.Err()
 }
 
 func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
@@ -135,7 +143,6 @@ func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
 		hit, gone = c.lookupEngine(ctx, q, e)
 	}
 	if hit.Found {
-		c.disk.used(q.Key, q.identity(), c.o.Now())
 		return hit
 	}
 	if q.Import && !known {
@@ -154,6 +161,17 @@ func (c *Cache) lookup(ctx context.Context, remote *batch, q Query) Hit {
 		hit.Why = []string{"it was not built for " + q.Ref + " yet"}
 	}
 	return hit
+}
+
+// learn remembers a hit.
+func (c *Cache) learn(q Query, h Hit) {
+	last, _ := c.disk.last(q.identity())
+	if last.Key == q.Key {
+		c.disk.used(q.Key, q.identity(), c.o.Now())
+		return
+	}
+	c.Remember(Built{Image: q.Image, Identity: q.Identity, Key: q.Key, Manifest: q.Manifest, Products: last.Products,
+		Ref: q.Ref, Digest: h.Digest, ImageID: h.ImageID, Pushed: q.Push})
 }
 
 func (c *Cache) lookupEngine(ctx context.Context, q Query, e Entry) (hit Hit, gone bool) {
@@ -267,8 +285,7 @@ func (c *Cache) Record(ctx context.Context, built []Built) {
 	_ = g.Wait()
 }
 
-// Remember writes one build to disk alone: a hit that was found by its key in the registry is found by its digest next time, and "why" has
-// something to compare with.
+// Remember writes what was built or found to disk alone. That it cannot be is a warning.
 func (c *Cache) Remember(b Built) {
 	if err := c.remember(b); err != nil {
 		c.o.Sink.Emit(event.Warning{Message: fmt.Sprintf("what was found is not remembered on this machine: %v", err)})

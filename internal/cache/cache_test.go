@@ -92,13 +92,34 @@ func manifest(arg string) inputs.Manifest {
 	return m
 }
 
+// find asks for images side by side.
+func find(t *testing.T, c *Cache, queries ...Query) []Hit {
+	t.Helper()
+	var refs []string
+	for _, q := range queries {
+		if q.Push {
+			refs = append(refs, q.Ref)
+		}
+	}
+	lookups := c.Lookups(t.Context(), refs)
+	defer lookups.Close()
+	hits := make([]Hit, len(queries))
+	var group sync.WaitGroup
+	for i, q := range queries {
+		group.Go(func() {
+			var err error
+			if hits[i], err = lookups.Find(t.Context(), q); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	return hits
+}
+
 func (w *world) lookup(c *Cache, q Query) Hit {
 	w.t.Helper()
-	hits, err := c.Lookup(w.t.Context(), []Query{q})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return hits[0]
+	return find(w.t, c, q)[0]
 }
 
 func TestBuildOnceForEveryone(t *testing.T) {
@@ -229,10 +250,7 @@ func TestRegistryThatDoesNotAnswer(t *testing.T) {
 			queries = append(queries, Query{Image: fmt.Sprint(i), Key: m.Key(), Manifest: m, Ref: fmt.Sprintf("%s/web%d:v1", host, i), Push: true})
 		}
 		c.Remember(Built{Image: "0", Key: queries[0].Key, Ref: queries[0].Ref, Digest: "sha256:" + strings.Repeat("a", 64), Pushed: true})
-		hits, err := c.Lookup(t.Context(), queries)
-		if err != nil {
-			t.Fatal(err)
-		}
+		hits := find(t, c, queries...)
 		if !hits[0].Found || hits[1].Found {
 			t.Errorf("%s: what is on disk must count, and nothing else: %+v %+v", host, hits[0], hits[1])
 		}
@@ -306,33 +324,43 @@ func TestImagesInTheEngine(t *testing.T) {
 // TestImport takes over images that somebody else made, when it is asked to and knows no better.
 func TestImport(t *testing.T) {
 	w := newWorld(t)
-	m := manifest("1")
-	pushed := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true, Import: true}
-	local := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1", Import: true}
+	pushed := func(version string) Query {
+		m := manifest(version)
+		return Query{Image: "web", Key: m.Key(), Manifest: m, Ref: w.host + "/web:v1", Push: true, Import: true}
+	}
+	local := func(version string) Query {
+		m := manifest(version)
+		return Query{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1", Import: true}
+	}
 	docker := engine{}
 	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker})
-	for _, q := range []Query{pushed, local} {
+	for _, q := range []Query{pushed("1"), local("2")} {
 		if hit := w.lookup(c, q); hit.Found {
 			t.Errorf("nowhere, but found: %+v", hit)
 		}
 	}
-	digest := w.push(pushed.Ref)
-	if hit := w.lookup(c, pushed); !hit.Found || hit.Where != InRegistry || hit.Digest != digest {
+	digest := w.push(pushed("1").Ref)
+	if hit := w.lookup(c, pushed("1")); !hit.Found || hit.Where != InRegistry || hit.Digest != digest {
 		t.Errorf("in the registry: %+v", hit)
 	}
 	docker["in the registry: web:v1"] = "sha256:pulled"
-	if hit := w.lookup(c, local); !hit.Found || hit.Where != InEngine || hit.ImageID != "sha256:pulled" {
+	if hit := w.lookup(c, local("2")); !hit.Found || hit.Where != InEngine || hit.ImageID != "sha256:pulled" {
 		t.Errorf("pulled: %+v", hit)
 	}
 	docker["web:v1"] = "sha256:here"
-	if hit := w.lookup(c, local); !hit.Found || hit.ImageID != "sha256:here" {
+	if hit := w.lookup(c, local("3")); !hit.Found || hit.ImageID != "sha256:here" {
 		t.Errorf("in the engine: %+v", hit)
 	}
-	for _, q := range []Query{pushed, local} {
+	for _, q := range []Query{pushed("4"), local("4")} {
 		q.Import = false
 		if hit := w.lookup(c, q); hit.Found {
 			t.Errorf("not asked for, but found: %+v", hit)
 		}
+	}
+	again := local("3")
+	again.Import = false
+	if hit := w.lookup(c, again); !hit.Found {
+		t.Error("what was taken over once is not known any more")
 	}
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -133,45 +135,47 @@ func (d disk) used(k inputs.Key, identity string, now time.Time) {
 	}
 }
 
-// header begins each file: it is followed by the SHA-256 of what comes after the line, in hexadecimal digits.
-const header = "davit cache 1 "
+// header begins each file. After it come JSON values, a line each, with the SHA-256 of the value, in hexadecimal digits, and a space before it.
+const header = "davit cache 2\n"
 
-const headerLength = len(header) + 2*sha256.Size + 1
+const sumLength = 2*sha256.Size + 1
 
 // write writes JSON values, a line each.
 func (d disk) write(file string, values ...any) error {
 	if d.folder == "" {
 		return nil
 	}
-	var body bytes.Buffer
+	text := []byte(header)
 	for _, v := range values {
-		if err := json.NewEncoder(&body).Encode(v); err != nil {
+		line, err := json.Marshal(v)
+		if err != nil {
 			return err
 		}
+		sum := sha256.Sum256(line)
+		text = append(hex.AppendEncode(text, sum[:]), ' ')
+		text = append(append(text, line...), '\n')
 	}
-	sum := sha256.Sum256(body.Bytes())
-	return inputs.ReplaceFile(file, slices.Concat([]byte(header), []byte(hex.EncodeToString(sum[:])), []byte("\n"), body.Bytes()))
+	return inputs.ReplaceFile(file, text)
 }
 
 var errDamaged = errors.New("it is damaged")
 
-// read reads a file's first lines into values. One that is damaged is set aside with a warning and counts as missing.
+// read reads a file's first lines into values. One that is damaged is set aside with a warning and counts as missing, as does one of another version.
 func (d disk) read(file string, values ...any) bool {
 	if d.folder == "" {
 		return false
 	}
-	data, err := os.ReadFile(file)
+	found, err := decode(file, values)
 	switch {
+	case err == nil:
+		return found
 	case errors.Is(err, fs.ErrNotExist):
 		return false
-	case err != nil:
+	case !errors.Is(err, errDamaged):
 		d.failed.Do(func() {
 			d.sink.Emit(event.Warning{Message: "the cache on this machine cannot be read: " + err.Error()})
 		})
 		return false
-	}
-	if err = decode(data, values); err == nil {
-		return true
 	}
 	message := fmt.Sprintf("the cache file %s cannot be used: %v", file, err)
 	if os.Rename(file, file+damagedSuffix) == nil {
@@ -183,23 +187,42 @@ func (d disk) read(file string, values ...any) bool {
 
 const damagedSuffix = ".damaged"
 
-func decode(data []byte, values []any) error {
-	if len(data) < headerLength || !bytes.HasPrefix(data, []byte(header)) || data[headerLength-1] != '\n' {
-		return errDamaged
+// decode reads no more than it needs: the first line of most files is what every run wants, the second a long list.
+func decode(file string, values []any) (found bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return false, err
 	}
-	body := data[headerLength:]
-	sum := sha256.Sum256(body)
-	if string(data[len(header):headerLength-1]) != hex.EncodeToString(sum[:]) {
-		return errDamaged
-	}
-	for _, v := range values {
-		line, rest, _ := bytes.Cut(body, []byte("\n"))
-		if json.Unmarshal(line, v) != nil {
-			return errDamaged // or written by another version
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<10)
+	begin, err := r.Peek(len(header))
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, errDamaged
+	case err != nil:
+		return false, err
+	case string(begin) != header:
+		if bytes.HasPrefix(begin, []byte(header[:len(header)-2])) {
+			return false, nil
 		}
-		body = rest
+		return false, errDamaged
 	}
-	return nil
+	_, _ = r.Discard(len(header))
+	for _, v := range values {
+		line, err := r.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		if err != nil || len(line) < sumLength+1 {
+			return false, errDamaged
+		}
+		text := line[sumLength : len(line)-1]
+		sum := sha256.Sum256(text)
+		if string(line[:sumLength]) != hex.EncodeToString(sum[:])+" " || json.Unmarshal(text, v) != nil {
+			return false, errDamaged
+		}
+	}
+	return true, nil
 }
 
 // List returns all entries on disk, the newest first.

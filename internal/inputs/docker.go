@@ -247,7 +247,7 @@ func (r *Reader) addDockerfile(ctx context.Context, m *Manifest, d Docker, main 
 	if err != nil {
 		return fmt.Errorf("reading the Dockerfile: %w", err)
 	}
-	sum, err := main.index.sum(ctx, d.Dockerfile, info)
+	sum, err := main.index.sum(ctx, d.Dockerfile, stateOf(info))
 	if err != nil {
 		return fmt.Errorf("reading the Dockerfile: %w", err)
 	}

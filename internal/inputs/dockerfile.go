@@ -69,7 +69,11 @@ var errForeign = errors.New("written for another frontend")
 
 // parseDockerfile reads content, which d configures.
 func (d *dockerfile) parse(content []byte) error {
-	syntax, _, _, named := parser.DetectSyntax(content)
+	var syntax string
+	var named bool
+	if bytes.Contains(bytes.ToLower(content), []byte("syntax")) { // to look for it takes as long as all the rest
+		syntax, _, _, named = parser.DetectSyntax(content)
+	}
 	if named && !strings.HasPrefix(strings.TrimPrefix(syntax, "docker.io/"), "docker/dockerfile") {
 		return errForeign
 	}

@@ -50,7 +50,7 @@ func saveUntilFull(folder string) error {
 	}
 	for files, full := 100, 0; full < 5; files += 100 {
 		x := open()
-		known := len(x.known)
+		known := len(x.known())
 		for i := range files {
 			x.remember(fmt.Sprint("file", i), indexEntry{sum: Sum{byte(i)}, day: x.today()})
 		}
@@ -64,8 +64,8 @@ func saveUntilFull(folder string) error {
 			return err
 		}
 		left, readErr := os.ReadDir(folder)
-		if again := open(); len(again.known) != known || warnings > 0 || len(left) != 1 || readErr != nil {
-			return errors.Join(err, readErr, fmt.Errorf("after %d files %d are known, %d files are left, with %d warnings", files, len(again.known), len(left), warnings))
+		if again := open(); len(again.known()) != known || warnings > 0 || len(left) != 1 || readErr != nil {
+			return errors.Join(err, readErr, fmt.Errorf("after %d files %d are known, %d files are left, with %d warnings", files, len(again.known()), len(left), warnings))
 		}
 	}
 	return nil

@@ -35,7 +35,7 @@ const (
 type Index struct {
 	path  string
 	now   func() time.Time
-	known map[string]indexEntry // as loaded, never written
+	known func() map[string]indexEntry // as loaded, never written
 
 	mu    sync.Mutex
 	fresh map[string]indexEntry
@@ -48,47 +48,67 @@ type indexEntry struct {
 	day  uint64 // of the last look, since 1970
 }
 
+// state is what lstat says of a file.
+type state struct {
+	stat    stat
+	trusted bool // the system says enough to know the file again
+	mode    fs.FileMode
+}
+
+func stateOf(info fs.FileInfo) state {
+	st, trusted := statOf(info)
+	return state{st, trusted, info.Mode()}
+}
+
 // stat is what must be the same for a file to count as unchanged.
 type stat struct {
 	size, mtime, ctime int64
 	inode, device      uint64
 }
 
-// OpenIndex reads the index of a workspace (any text that names it; an absolute path does) from folder. One that is damaged is set aside with
-// a warning, and an empty one returned; so is one for a folder that cannot be read. Without a folder, nothing is kept.
+// OpenIndex begins to read the index of a workspace (any text that names it; an absolute path does) from folder. One that is damaged, or cannot be
+// read, is set aside with a warning and counts as empty. Without a folder, nothing is kept.
 func OpenIndex(folder, workspace string, now func() time.Time, sink event.Sink) *Index {
 	name := sha256.Sum256([]byte(workspace))
-	x := &Index{now: now, fresh: map[string]indexEntry{}}
+	x := &Index{now: now, fresh: map[string]indexEntry{}, known: func() map[string]indexEntry { return nil }}
 	if folder == "" {
 		return x
 	}
 	x.path = filepath.Join(folder, hex.EncodeToString(name[:16]))
+	x.known = sync.OnceValue(func() map[string]indexEntry { return x.load(sink) })
+	go x.known() // while the config is planned
+	return x
+}
+
+func (x *Index) load(sink event.Sink) map[string]indexEntry {
 	data, err := os.ReadFile(x.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return x
+		return nil
 	}
+	var known map[string]indexEntry
 	if err == nil {
-		x.known, err = decodeIndex(data)
+		known, err = decodeIndex(data)
 	}
 	if err != nil {
 		aside := x.path + ".damaged"
 		sink.Emit(event.Warning{Message: fmt.Sprintf("the index of file hashes cannot be used and is built anew: %v (set aside as %s)", err, aside)})
 		_ = os.Rename(x.path, aside)
-		x.known, x.dirty = nil, true
+		x.mu.Lock()
+		x.dirty = true
+		x.mu.Unlock()
 	}
-	return x
+	return known
 }
 
 // sum is the hash of a regular file's content, from the index when its stat is the one that is known.
-func (x *Index) sum(ctx context.Context, path string, info fs.FileInfo) (Sum, error) {
-	st, trusted := statOf(info)
-	if e, ok := x.known[path]; ok && trusted && e.stat == st {
+func (x *Index) sum(ctx context.Context, path string, s state) (Sum, error) {
+	if e, ok := x.known()[path]; ok && s.trusted && e.stat == s.stat {
 		if today := x.today(); today >= e.day+indexRefresh {
-			x.remember(path, indexEntry{stat: st, sum: e.sum, day: today})
+			x.remember(path, indexEntry{stat: s.stat, sum: e.sum, day: today})
 		}
 		return e.sum, nil
 	}
-	if e, ok := x.learned(path); ok && trusted && e.stat == st {
+	if e, ok := x.learned(path); ok && s.trusted && e.stat == s.stat {
 		return e.sum, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -152,14 +172,15 @@ func hashFile(path string) (sum Sum, before stat, trusted bool, err error) {
 
 // Save writes what was learned since, if anything. Entries that nobody asked for in a month are dropped.
 func (x *Index) Save() error {
+	known := x.known()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if !x.dirty || x.path == "" {
 		return nil
 	}
-	merged := make(map[string]indexEntry, len(x.known)+len(x.fresh))
+	merged := make(map[string]indexEntry, len(known)+len(x.fresh))
 	today := x.today()
-	for path, e := range x.known {
+	for path, e := range known {
 		if e.day+indexForget > today {
 			merged[path] = e
 		}

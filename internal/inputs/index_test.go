@@ -25,8 +25,8 @@ func look(t *testing.T, x *Index, path string) (Sum, bool) {
 	}
 	// A file without a name for the rest of this call: what is known needs no content.
 	st, _ := statOf(info)
-	known := x.known[path].stat == st || x.fresh[path].stat == st
-	sum, err := x.sum(context.Background(), path, info)
+	known := x.known()[path].stat == st || x.fresh[path].stat == st
+	sum, err := x.sum(context.Background(), path, stateOf(info))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,8 +102,8 @@ func TestIndexForgets(t *testing.T) {
 		x = open()
 		look(t, x, filepath.Join(root, "kept"))
 	}
-	if len(x.known) != 1 {
-		t.Errorf("after six weeks the index knows %d files", len(x.known))
+	if len(x.known()) != 1 {
+		t.Errorf("after six weeks the index knows %d files", len(x.known()))
 	}
 }
 
@@ -127,8 +127,8 @@ func TestDamagedIndexIsSetAside(t *testing.T) {
 			}
 			warned := ""
 			again := OpenIndex(folder, "w", later, event.SinkFunc(func(e event.Event) { warned = e.(event.Warning).Message }))
-			if len(again.known) != 0 || !strings.Contains(warned, "is built anew: it is damaged (set aside as") {
-				t.Fatalf("byte %d: %d entries, warning %q", i, len(again.known), warned)
+			if len(again.known()) != 0 || !strings.Contains(warned, "is built anew: it is damaged (set aside as") {
+				t.Fatalf("byte %d: %d entries, warning %q", i, len(again.known()), warned)
 			}
 		}
 	}
@@ -183,8 +183,8 @@ func saveUntilKilled(folder string) {
 		for j := range 200 {
 			x.remember(fmt.Sprint(i, j), indexEntry{day: x.today()})
 		}
-		if len(x.known) > 5000 {
-			x.known = nil
+		if len(x.known()) > 5000 {
+			x.known = func() map[string]indexEntry { return nil }
 		}
 		if err := x.Save(); err != nil {
 			fmt.Println(err)
@@ -227,7 +227,7 @@ func TestIndexSurvivesKills(t *testing.T) {
 			}
 		}
 		x := OpenIndex(folder, "w", later, noWarnings(t))
-		if e, ok := x.known["file"]; ok && int64(e.sum[0]) != e.stat.size {
+		if e, ok := x.known()["file"]; ok && int64(e.sum[0]) != e.stat.size {
 			t.Fatalf("run %d: an entry is a mixture: %v", run, e)
 		}
 	}
@@ -259,8 +259,8 @@ func TestIndexOnAFullDisk(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	again := OpenIndex(folder, "w", later, noWarnings(t))
-	if _, ok := again.known["first"]; !ok || len(again.known) != 1 {
-		t.Errorf("after a save that failed the index knows %d files", len(again.known))
+	if _, ok := again.known()["first"]; !ok || len(again.known()) != 1 {
+		t.Errorf("after a save that failed the index knows %d files", len(again.known()))
 	}
 	left, err := os.ReadDir(folder)
 	if err != nil || len(left) != 1 {

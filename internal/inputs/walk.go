@@ -201,7 +201,7 @@ func (c *collector) abs(rel string) string {
 }
 
 func (c *collector) addOne(rel string, info fs.FileInfo) error {
-	f, err := c.file(rel, info)
+	f, err := c.file(rel, stateOf(info))
 	if err == nil {
 		c.add([]File{f}, nil)
 	}
@@ -209,19 +209,19 @@ func (c *collector) addOne(rel string, info fs.FileInfo) error {
 }
 
 // file reads one regular file or symbolic link.
-func (c *collector) file(rel string, info fs.FileInfo) (File, error) {
+func (c *collector) file(rel string, s state) (File, error) {
 	f := File{Path: c.prefix + rel, Kind: Regular}
 	var err error
 	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
+	case s.mode&fs.ModeSymlink != 0:
 		f.Kind = Symlink
 		f.Link, err = os.Readlink(c.abs(rel))
 		f.Link = filepath.ToSlash(f.Link)
 		return f, err
-	case info.Mode()&0o111 != 0:
+	case s.mode&0o111 != 0:
 		f.Kind = Executable
 	}
-	f.Sum, err = c.index.sum(c.ctx, c.abs(rel), info)
+	f.Sum, err = c.index.sum(c.ctx, c.abs(rel), s)
 	return f, err
 }
 
@@ -242,11 +242,12 @@ func (c *collector) walk(dir string, st ignoreState, f filter, below, exclude ig
 		return
 	}
 	// What is gone by the time it is looked at was never there.
-	entries, err := os.ReadDir(c.abs(dir))
+	open, entries, err := openDir(c.abs(dir))
 	if err != nil {
 		c.add(nil, ignoreMissing(err))
 		return
 	}
+	defer open.Close()
 	files := make([]File, 0, len(entries))
 	for _, e := range entries {
 		if c.noGit && e.Name() == ".git" {
@@ -262,7 +263,7 @@ func (c *collector) walk(dir string, st ignoreState, f filter, below, exclude ig
 		case e.IsDir() && v.enter:
 			c.fork(func() { c.walk(rel, v.ignore, f, v.below, v.exclude) })
 		case !e.IsDir() && v.take:
-			one, counts, err := c.entry(rel, e)
+			one, counts, err := c.entry(rel, open, e)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				c.add(nil, err)
 				return
@@ -276,13 +277,26 @@ func (c *collector) walk(dir string, st ignoreState, f filter, below, exclude ig
 }
 
 // entry reads one entry of a folder, if it is a file or a symbolic link.
-func (c *collector) entry(rel string, e fs.DirEntry) (f File, counts bool, err error) {
-	info, err := e.Info()
-	if err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+func (c *collector) entry(rel string, dir *os.File, e fs.DirEntry) (f File, counts bool, err error) {
+	s, err := lstatIn(dir, e.Name())
+	if err != nil || !s.mode.IsRegular() && s.mode&fs.ModeSymlink == 0 {
 		return f, false, err
 	}
-	f, err = c.file(rel, info)
+	f, err = c.file(rel, s)
 	return f, true, err
+}
+
+// openDir opens a folder and lists it, in no order.
+func openDir(path string) (*os.File, []fs.DirEntry, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		dir.Close()
+	}
+	return dir, entries, err
 }
 
 // verdict is what becomes of one entry of a folder.

@@ -222,12 +222,18 @@ func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string
 		return Image{}, false, err
 	}
 	a.Inputs = m
-	hits, err := r.lookUp(ctx, []cache.Query{r.query(*a)})
-	if err != nil || !hits[0].Found {
+	lookups := r.Cache.Lookups(ctx, pushedTo([]plan.Draft{a.Draft}))
+	defer lookups.Close()
+	found, err := r.lookUp(ctx, lookups, *a)
+	if err != nil {
 		return Image{}, false, err
 	}
-	*a = plan.Decide(a.Draft, a.Ref, m, found(hits[0]), nil)
-	is := a.State.(plan.UpToDate)
+	decided := plan.Decide(a.Draft, a.Ref, m, found, nil)
+	is, ok := decided.State.(plan.UpToDate)
+	if !ok {
+		return Image{}, false, nil
+	}
+	*a = decided
 	r.retag(ctx, *a)
 	r.Sink.Emit(event.CacheChecked{Image: a.Image, Found: true, Where: is.Where, Digest: is.Digest})
 	return r.image(*a, is.Digest), true, nil

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -36,62 +35,118 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	if err := findSources(drafts); err != nil {
 		return nil, err
 	}
-	artifacts := make([]plan.Artifact, len(drafts))
-	var tagged []image.Reference
-	first := make([]inputs.Manifest, len(drafts)) // inputs of the first level, read while git works
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		tagged, err = p.references(groupCtx, drafts)
-		return err
-	})
-	if len(levels) > 0 {
-		group.Go(func() error { return p.readInputs(groupCtx, drafts, levels[0], nil, first) })
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d := &decisions{
+		Pipeline: p, drafts: drafts, lookups: p.Cache.Lookups(ctx, pushedTo(drafts)), tags: make(chan struct{}),
+		refs: map[string]string{}, artifacts: make([]plan.Artifact, len(drafts)),
 	}
-	if err := group.Wait(); err != nil {
+	defer d.lookups.Close()
+	first := make(chan error, 1)
+	go func() { first <- d.decide(ctx, levels[0]) }() // reads while git works
+	d.tagged, err = p.references(ctx, drafts)
+	if err != nil {
+		cancel()
+		<-first
 		return nil, err
 	}
-	if err := p.tellTags(ctx, drafts, tagged, levels[0], first); err != nil {
-		return nil, err
-	}
-	p.announceTags(drafts, tagged)
+	close(d.tags)
+	p.announceTags(drafts, d.tagged)
 	p.warnOnce(drafts)
-	return artifacts, p.stage(event.StageCache, func() error {
-		refs := map[string]string{}
-		for n, level := range levels {
-			if n > 0 {
-				if err := p.readInputs(ctx, drafts, level, refs, first); err != nil {
-					return err
-				}
-			}
-			if err := p.decide(ctx, drafts, tagged, level, refs, first, artifacts); err != nil {
-				return err
+	return d.artifacts, p.stage(event.StageCache, func() error {
+		err := <-first
+		for _, level := range levels[1:] {
+			if err == nil {
+				err = d.decide(ctx, level)
 			}
 		}
-		p.announceCache(artifacts)
-		return nil
+		if err == nil {
+			p.announceCache(d.artifacts)
+		}
+		return err
 	})
 }
 
-// findSources looks where the drafts' Dockerfiles are, and what those ask for.
-// tellTags gives the tags to the specifications that speak of them, and reads the inputs of those in the first level anew.
-func (p *Pipeline) tellTags(ctx context.Context, drafts []plan.Draft, tagged []image.Reference, level []int, manifests []inputs.Manifest) error {
-	var again []int
-	for i, d := range drafts {
-		if d.Tagged == nil {
-			continue
+// pushedTo names where images are pushed.
+func pushedTo(drafts []plan.Draft) []string {
+	var names []string
+	for _, d := range drafts {
+		if d.Push {
+			names = append(names, d.Name.String())
 		}
-		spec, err := d.Tagged(tagged[i])
+	}
+	return names
+}
+
+// decisions are what is on the way from drafts to artifacts.
+type decisions struct {
+	*Pipeline
+	drafts    []plan.Draft
+	lookups   *cache.Lookups
+	tags      chan struct{}     // closed once tagged is there
+	tagged    []image.Reference // of the drafts
+	refs      map[string]string // of images that exist, from levels before
+	artifacts []plan.Artifact
+}
+
+// decide decides about the drafts of a level, side by side: each is looked for as soon as it is read and tagged. Errors of all come at once.
+func (d *decisions) decide(ctx context.Context, level []int) error {
+	errs := make([]error, len(d.drafts))
+	var group errgroup.Group
+	for _, i := range level {
+		group.Go(func() error {
+			errs[i] = d.one(ctx, i)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs, all of them
+	for _, i := range level {
+		if s, ok := d.artifacts[i].State.(plan.UpToDate); ok {
+			d.refs[d.drafts[i].Image] = d.image(d.artifacts[i], s.Digest).Ref
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// one decides about a draft.
+func (d *decisions) one(ctx context.Context, i int) error {
+	draft := d.drafts[i]
+	waits := draft.Waits(d.refs)
+	var made inputs.Manifest
+	var err error
+	if len(waits) == 0 && draft.Tagged == nil {
+		if made, err = d.read(ctx, draft, d.refs); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-d.tags:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if draft.Tagged != nil {
+		spec, err := draft.Tagged(d.tagged[i])
 		if err != nil {
 			return err
 		}
-		drafts[i].Spec = withRunMode(findDockerfile(d, spec), d.Mode)
-		if slices.Contains(level, i) {
-			again = append(again, i)
+		draft.Spec = withRunMode(findDockerfile(draft, spec), draft.Mode)
+		if len(waits) == 0 {
+			if made, err = d.read(ctx, draft, d.refs); err != nil {
+				return err
+			}
 		}
 	}
-	return p.readInputs(ctx, drafts, again, nil, manifests)
+	var found plan.Found
+	if len(waits) == 0 {
+		if found, err = d.lookUp(ctx, d.lookups, plan.Decide(draft, d.tagged[i], made, found, nil)); err != nil {
+			return err
+		}
+	}
+	d.artifacts[i] = plan.Decide(draft, d.tagged[i], made, found, waits)
+	return nil
 }
 
+// findSources looks where the drafts' Dockerfiles are, and what those ask for.
 func findSources(drafts []plan.Draft) error {
 	for i := range drafts {
 		if err := checkContext(drafts[i]); err != nil {
@@ -148,23 +203,6 @@ func withRunMode(spec build.Docker, mode string) build.Docker {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// readInputs reads the inputs of some drafts into manifests, at the drafts' places. Drafts that wait for something are left out.
-func (p *Pipeline) readInputs(ctx context.Context, drafts []plan.Draft, which []int, refs map[string]string, manifests []inputs.Manifest) error {
-	errs := make([]error, len(drafts))
-	var group errgroup.Group
-	for _, i := range which {
-		if len(drafts[i].Waits(refs)) > 0 {
-			continue
-		}
-		group.Go(func() error {
-			manifests[i], errs[i] = p.read(ctx, drafts[i], refs)
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs, all of them
-	return errors.Join(errs...)
 }
 
 // read reads what an artifact is made of.
@@ -231,34 +269,6 @@ func dockerInputs(d plan.Draft, spec build.Docker, refs map[string]string) input
 	return in
 }
 
-// decide looks a level up in the cache and fills in its artifacts; the references of those that exist go into refs.
-func (p *Pipeline) decide(ctx context.Context, drafts []plan.Draft, tagged []image.Reference, level []int, refs map[string]string,
-	manifests []inputs.Manifest, artifacts []plan.Artifact,
-) error {
-	var queries []cache.Query
-	var asked []int
-	for _, i := range level {
-		d, ref := drafts[i], tagged[i]
-		if waits := d.Waits(refs); len(waits) > 0 {
-			artifacts[i] = plan.Decide(d, ref, inputs.Manifest{}, plan.Found{}, waits)
-			continue
-		}
-		artifacts[i] = plan.Decide(d, ref, manifests[i], plan.Found{}, nil)
-		queries, asked = append(queries, p.query(artifacts[i])), append(asked, i)
-	}
-	hits, err := p.lookUp(ctx, queries)
-	if err != nil {
-		return err
-	}
-	for n, i := range asked {
-		artifacts[i] = plan.Decide(drafts[i], artifacts[i].Ref, manifests[i], found(hits[n]), nil)
-		if hits[n].Found {
-			refs[drafts[i].Image] = p.image(artifacts[i], found(hits[n]).Digest).Ref
-		}
-	}
-	return nil
-}
-
 // query asks for an artifact by its inputs less what its hooks are known to have made.
 func (p *Pipeline) query(a plan.Artifact) cache.Query {
 	m := a.Inputs
@@ -280,35 +290,13 @@ func identity(d plan.Draft) string {
 	return d.Image + "\x00" + d.Context
 }
 
-// lookUp asks the cache.
-func (p *Pipeline) lookUp(ctx context.Context, queries []cache.Query) ([]cache.Hit, error) {
+// lookUp asks the cache for an artifact.
+func (p *Pipeline) lookUp(ctx context.Context, lookups *cache.Lookups, a plan.Artifact) (plan.Found, error) {
 	if p.NoCache {
-		hits := make([]cache.Hit, len(queries))
-		for i := range hits {
-			hits[i].Why = []string{"the cache is switched off"}
-		}
-		return hits, nil
+		return plan.Found{Why: []string{"the cache is switched off"}}, nil
 	}
-	hits, err := p.Cache.Lookup(ctx, queries)
-	if err != nil {
-		return nil, err
-	}
-	for i, h := range hits {
-		if h.Found {
-			p.remember(queries[i], h)
-		}
-	}
-	return hits, nil
-}
-
-// remember notes a hit that this machine did not know yet, so that it is found by its digest next time.
-func (p *Pipeline) remember(q cache.Query, h cache.Hit) {
-	last, _ := p.Cache.Last(q.Identity)
-	if last.Key == q.Key {
-		return
-	}
-	p.Cache.Remember(cache.Built{Image: q.Image, Identity: q.Identity, Key: q.Key, Manifest: q.Manifest, Products: last.Products,
-		Ref: q.Ref, Digest: h.Digest, ImageID: h.ImageID, Pushed: q.Push})
+	hit, err := lookups.Find(ctx, p.query(a))
+	return found(hit), err
 }
 
 func found(h cache.Hit) plan.Found {
