@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -30,11 +31,11 @@ func (s *session) cloudRun(ctx context.Context) (*cloudrun.Deployer, error) {
 	}
 	tokens := googleToken(s.world, s.sink)
 	token, err := tokens(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil && token == "" {
+		err = errors.New("there are none")
 	}
-	if token == "" {
-		return nil, errors.New("deploying to Cloud Run needs credentials of Google: run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS")
+	if err != nil {
+		return nil, fmt.Errorf("deploying to Cloud Run needs credentials of Google: %w; run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS", err)
 	}
 	d.HTTP = &http.Client{Transport: &oauth2.Transport{Source: tokenSource(func() (string, error) { return tokens(ctx) })}}
 	return d, nil

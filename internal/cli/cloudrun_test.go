@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/davit-dev/davit/internal/deploy/cloudrun/cloudruntest"
+)
+
+// TestCloudRun deploys to a stand-in for Cloud Run, without any cluster, and takes it away again.
+func TestCloudRun(t *testing.T) {
+	server := cloudruntest.Start(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"skaffold.yaml": `apiVersion: skaffold/v4beta11
+kind: Config
+metadata: {name: shop}
+manifests: {rawYaml: [service.yaml]}
+deploy:
+  cloudrun:
+    projectid: shop
+    region: europe-west1
+    hooks:
+      before: [{command: [echo, "about to deploy"]}]
+      after: [{command: [sh, -c, "echo deployed as $SKAFFOLD_RUN_ID"]}]
+`,
+		"service.yaml": `apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: web}
+spec: {template: {spec: {containers: [{image: example.com/web}]}}}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(code int, environ []string, args ...string) string {
+		t.Helper()
+		var out bytes.Buffer
+		w := World{Stdout: &out, Stderr: &out, Dir: dir, Home: t.TempDir(), Now: time.Now, Environ: append([]string{"PATH=" + os.Getenv("PATH")}, environ...)}
+		if got := Main(w, args); got != code {
+			t.Fatalf("davit %s: exit code %d, want %d:\n%s", strings.Join(args, " "), got, code, out.String())
+		}
+		return out.String()
+	}
+	cloud := []string{"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=" + server.Address}
+	for _, step := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"run"}, []string{"about to deploy", "service.serving.knative.dev/web created", "service.serving.knative.dev/web is ready", "https://web.example.com", "deployed as "}},
+		{[]string{"run"}, []string{"service.serving.knative.dev/web unchanged"}},
+		{[]string{"run", "--cloud-run-project", "other", "--cloud-run-location=us-east1"}, []string{"service.serving.knative.dev/web created"}},
+		{[]string{"delete"}, []string{"service.serving.knative.dev/web deleted"}},
+	} {
+		said := run(0, cloud, step.args...)
+		for _, want := range step.want {
+			i := strings.Index(said, want)
+			if i < 0 {
+				t.Fatalf("davit %s: %q is not, or not in this order, in\n%s", strings.Join(step.args, " "), want, said)
+			}
+			said = said[i:]
+		}
+	}
+	if _, there := server.Objects["/v1/projects/other/locations/us-east1/services/web"]; !there || len(server.Objects) != 1 {
+		t.Errorf("there are %v", server.Objects)
+	}
+	// There are no credentials on this machine, and where they are asked for then nobody answers.
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
+	if said := run(1, nil, "run"); !strings.Contains(said, "deploying to Cloud Run needs credentials of Google: ") || !strings.Contains(said, "; run `gcloud auth application-default login`") {
+		t.Errorf("without credentials it says\n%s", said)
+	}
+}
