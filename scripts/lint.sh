@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The linters: gofmt and golangci-lint (with go vet and staticcheck) in both modules; and davit builds for every system.
+# The linters: gofmt and golangci-lint (with go vet and staticcheck) in all three modules; and davit builds for every system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -24,6 +24,8 @@ step "golangci-lint"
 "$tools/golangci-lint" run --build-tags e2e ./...
 # Not where kubebox links Kubernetes in: the linters would analyse all of that.
 (cd kubebox && "$tools/golangci-lint" run --build-tags e2e ./internal/host/... ./internal/image/... ./internal/supervise/... ./internal/program/... ./e2e/...)
+# Nor syft, which sbom links in.
+(cd sbom && go vet ./...)
 done_in
 
 for os in darwin windows; do

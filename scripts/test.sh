@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 need_root
 
 step "Debian packages that the tests need"
-kubebox/deps.sh --tests "docker.io a Docker Engine to build in" "git tags by the commit" "uidmap builds of an ordinary user" "procps looks at processes"
+kubebox/deps.sh --tests "docker.io a Docker Engine to build in" "git tags by the commit" "uidmap builds of an ordinary user" "procps looks at processes" "qemu-user-static runs programs for other processors"
 done_in
 
 step "building davit and kubebox (the first time takes about 20 minutes)"
