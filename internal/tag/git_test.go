@@ -2,6 +2,7 @@ package tag
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,6 +156,41 @@ func TestOnlyTheOwnFolderIsDirty(t *testing.T) {
 	if got, calls := tagsOf(t, GitCommit{IgnoreChanges: true}, folders...); got[0] != short || calls != 1 {
 		t.Errorf("with ignoreChanges: %v in %d calls", got, calls)
 	}
+}
+
+// TestManyFolders are more than git is asked about by name.
+func TestManyFolders(t *testing.T) {
+	r := newRepository(t)
+	var folders []string
+	for i := range 2 * fewPathspecs {
+		name := fmt.Sprintf("services/s%d", i)
+		r.write(name+"/main.go", "x")
+		folders = append(folders, r.at(name))
+	}
+	r.commit("services")
+	short := r.git("rev-parse", "--short", "HEAD")
+	r.write("a/main.go", "changed") // of nobody's
+	r.write("services/s3/main.go", "changed")
+	r.write("services/s10/new/file", "x")
+	check := func(folders ...string) {
+		t.Helper()
+		got, calls := tagsOf(t, GitCommit{}, folders...)
+		for i, folder := range folders {
+			want := short
+			if name := filepath.Base(folder); name == "s3" || name == "s10" || name == "new" {
+				want += "-dirty"
+			}
+			if got[i] != want {
+				t.Errorf("%s: %s, want %s", folder, got[i], want)
+			}
+		}
+		if calls != 2 {
+			t.Errorf("git was called %d times", calls)
+		}
+	}
+	check(folders...)
+	check(append(folders, r.at("b"))...) // nothing in common but the root
+	check(append(folders, r.at("services/s10/new"))...)
 }
 
 func TestUncommonRepositories(t *testing.T) {
