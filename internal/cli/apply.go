@@ -48,7 +48,6 @@ namespace, deadline, status check. There need not be one; then no inventory is k
 	o.config.addTo(cmd.Flags())
 	o.report.addTo(cmd.Flags(), false)
 	o.deploy.addTo(cmd.Flags())
-	withoutOrder(cmd.Flags())
 	without(cmd.Flags(), "inventory-namespace", "inventory-id", "inventory-name")
 	return cmd
 }

@@ -20,6 +20,7 @@ type deployOptions struct {
 	images imageFlags
 	deploy deployFlags
 	nodes  nodeFlags
+	load   bool
 }
 
 func newDeploy(w World, c *common) *cobra.Command {
@@ -41,8 +42,7 @@ func newDeploy(w World, c *common) *cobra.Command {
 	o.deploy.addTo(cmd.Flags())
 	o.nodes.addTo(cmd.Flags(), false)
 	without(cmd.Flags(), "skip-render", "build-concurrency")
-	notYet(cmd.Flags(), "load-images")
-	withoutOrder(cmd.Flags())
+	cmd.Flags().BoolVar(&o.load, "load-images", false, "bring the images from the Docker Engine into the nodes of a local cluster")
 	return cmd
 }
 
@@ -67,6 +67,11 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	images, err := o.images.read(w, s.configs, s.options.Repo)
 	if err != nil {
 		return err
+	}
+	if o.load {
+		if err := s.loadGiven(ctx, images); err != nil {
+			return err
+		}
 	}
 	if err := s.pin(ctx, images); err != nil {
 		return err

@@ -182,8 +182,3 @@ func (w World) terminal(stream io.Writer) (fd int, smart bool) {
 	}
 	return int(file.Fd()), escapes(file)
 }
-
-// withoutOrder accepts Skaffold's flags about waiting for what is being deleted: davit always does.
-func withoutOrder(f *pflag.FlagSet) {
-	without(f, "wait-for-deletions", "wait-for-deletions-delay", "wait-for-deletions-max")
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -20,6 +21,7 @@ type rolloutFlags struct {
 	balancers bool
 	tail      bool
 	forward   string
+	deletions time.Duration
 }
 
 func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
@@ -29,11 +31,13 @@ func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&r.tail, "tail", false, "show the logs of what was deployed, until Ctrl-C")
 	f.StringVar(&r.forward, "port-forward", "off", "forward ports to this machine, until Ctrl-C: user (those of the config), services, pods, debug, or several of them; without a value user,services")
 	f.Lookup("port-forward").NoOptDefVal = "true"
+	f.DurationVar(&r.deletions, "wait-for-deletions-max", 0, "how long to wait for objects that are being deleted before they are made anew (default 2m)")
+	without(f, "wait-for-deletions", "wait-for-deletions-delay") // it always waits, by watches
 }
 
 // set takes over what planning needs to know.
 func (r *rolloutFlags) set(o *plan.Options) error {
-	o.Together, o.LoadBalancers = !r.iterative, r.balancers
+	o.Together, o.LoadBalancers, o.Deletions = !r.iterative, r.balancers, r.deletions
 	if _, err := plan.ParseForward(r.forward); err != nil {
 		return usageError{fmt.Errorf("--port-forward: %w", err)}
 	}

@@ -48,7 +48,6 @@ A second run without changes builds nothing and writes nothing to the cluster.`,
 	cmd.Flags().StringVar(&o.plan, "plan", "", "carry out exactly this plan of 'davit plan --save', or refuse when anything moved since")
 	without(cmd.Flags(), "cleanup", "no-prune", "no-prune-children", "auto-create-config")
 	notYet(cmd.Flags(), "auto")
-	withoutOrder(cmd.Flags())
 	return cmd
 }
 

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
@@ -23,6 +25,7 @@ type RolloutOptions struct {
 	Together      bool // deployments do not wait for one another
 	LoadBalancers bool
 	Custom        []CustomKind
+	Deletions     time.Duration // how long objects that are being deleted may take to go; zero: davit's own
 }
 
 // CustomKind picks kinds by regular expressions, which may match anywhere in a group and a kind. One that is nil matches all.
@@ -59,6 +62,9 @@ func DeployHooks(c *config.Config, items []model.DeployHookItem, o Options) []ho
 // inOrder says which deployments each one waits for: those of the configs that its config requires, and of what these require. of are the configs of
 // the deployments.
 func inOrder(deployments []Deployment, of []*config.Config, o Options) {
+	for i := range deployments {
+		deployments[i].Replaced.Timeout = cmp.Or(deployments[i].Replaced.Timeout, o.Deletions)
+	}
 	if o.Together {
 		return
 	}

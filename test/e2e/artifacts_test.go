@@ -218,4 +218,5 @@ func TestBuildHereDeployThere(t *testing.T) {
 	p.davit("deploy").fails(1).complains("no tag is given for image", "--build-artifacts")
 	p.davit("deploy", "-a", "build.json", "--default-repo", "elsewhere.example.com").ok().says("deployment.apps/my-web-app created", "as built")
 	p.running()
+	p.davit("deploy", "-a", "build.json", "--load-images").ok().complains("--load-images: the nodes of the cluster get images by themselves").says("unchanged")
 }

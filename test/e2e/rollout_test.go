@@ -138,6 +138,5 @@ manifests: {rawYaml: [db.yaml]}
 	p.write("shop.yaml", deployment("shop"))
 	p.write("other.yaml", deployment("other"))
 	p.davit("run").ok().says("deployment.apps/db created", "deployment.apps/db is ready", "deployment.apps/shop created", "deployment.apps/other created", "is ready", "is ready", "as built", "as built", "as built")
-	p.davit("delete").ok()
-	p.davit("run", "--iterative-status-check=false").ok().says("deployment.apps/db created", "deployment.apps/shop created", "deployment.apps/other created", "deployment.apps/db is ready")
+	p.davit("run", "-n", newNamespace(t), "--iterative-status-check=false").ok().says("deployment.apps/db created", "deployment.apps/shop created", "deployment.apps/other created", "deployment.apps/db is ready")
 }
