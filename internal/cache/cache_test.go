@@ -257,6 +257,16 @@ func TestRegistryThatDoesNotAnswer(t *testing.T) {
 		if len(w.warnings) != 1 || !strings.Contains(w.warnings[0], says) {
 			t.Errorf("%s: one warning with %q was expected, not %q", host, says, w.warnings)
 		}
+		// What is asked for by itself is an error, as soon.
+		_, err = c.Resolve(t.Context(), []string{host + "/web0:v1", host + "/web1:v1"})
+		if err == nil || !strings.Contains(err.Error(), host+"/web0:v1") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: resolving gives %v", host, err)
+		}
+		for what, ask := range map[string]func(context.Context, string) ([]string, error){"digests": c.Digests, "platforms": c.Platforms} {
+			if _, err := ask(t.Context(), host+"/web0:v1"); err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%s: asking for %s gives %v", host, what, err)
+			}
+		}
 		c.Record(t.Context(), []Built{{Image: "0", Key: queries[0].Key, Ref: queries[0].Ref, Digest: "sha256:" + strings.Repeat("a", 64), Pushed: true}})
 		if len(w.warnings) != 2 || !strings.Contains(w.warnings[1], "other machines will build") {
 			t.Errorf("%s: a warning was expected, not %q", host, w.warnings)
