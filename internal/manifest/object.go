@@ -3,8 +3,6 @@
 package manifest
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -20,36 +18,6 @@ import (
 type Object struct {
 	Node *yaml.Node // the mapping
 	File string     // where it was read from, as the user would name it
-}
-
-// Parse reads every object of a file: YAML with any number of documents, or JSON. Empty documents are skipped and the
-// items of List kinds become objects of their own. The error is a
-// *diag.Error.
-func Parse(file string, data []byte) ([]Object, error) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	var objects []Object
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var doc yaml.Node
-		err := dec.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			return objects, nil
-		}
-		if err != nil {
-			return nil, syntaxError(file, data, err)
-		}
-		if doc.Kind == 0 || len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
-			continue
-		}
-		if size(doc.Content[0], maxNodes) < 0 {
-			return nil, at(file, data, doc.Content[0].Line, "its aliases expand without end")
-		}
-		found, err := fromNode(file, data, doc.Content[0])
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, found...)
-	}
 }
 
 // maxNodes bounds what one document may expand to through aliases. The API server takes objects of about a megabyte.
