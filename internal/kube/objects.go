@@ -106,6 +106,9 @@ func (c *Client) APIVersions(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
+// Forget makes the client ask the cluster anew which kinds it serves: for when somebody else has defined some.
+func (c *Client) Forget() { c.discovery.forget() }
+
 // Defined lists what the CustomResourceDefinitions among the objects define.
 func Defined(objects []Object) []Resource { return definedKinds(objects) }
 

@@ -41,7 +41,7 @@ func (p *Pipeline) PrepareReleases(ctx context.Context, rendered []Rendered, art
 			errs[i] = err
 			continue
 		}
-		deployer, err := p.deployer(r.Deployment)
+		deployer, err := p.deployer(r.Deployment, len(images)+len(r.Labels) > 0)
 		if err != nil {
 			errs[i] = err
 			continue
@@ -71,9 +71,16 @@ func (p *Pipeline) transform(ctx context.Context, rendered []Rendered, i int, ob
 	return silent.PlaceOnNodes(ctx, alone, artifacts, images)
 }
 
-func (p *Pipeline) deployer(d plan.Deployment) (*helm.Deployer, error) {
+// deployer makes a deployer; edits says whether something is written into objects.
+func (p *Pipeline) deployer(d plan.Deployment, edits bool) (*helm.Deployer, error) {
 	o := helm.Options{
-		Render: p.helm(d), Driver: p.variable("HELM_DRIVER"), Force: d.Force, Settle: settle, Now: p.Now,
+		Render: p.helm(d), Driver: p.variable("HELM_DRIVER"), Force: d.Force, Settle: settle, Now: p.Now, Edits: edits,
+	}
+	if p.Kube.Context() != "" {
+		o.Cluster = append(o.Cluster, "--kube-context", p.Kube.Context())
+	}
+	if p.Deploying.Kubeconfig != "" {
+		o.Cluster = append(o.Cluster, "--kubeconfig", p.Deploying.Kubeconfig)
 	}
 	if d.Releases != nil {
 		o.Concurrency = d.Releases.Concurrency
@@ -158,7 +165,7 @@ func (p *Pipeline) putBackReleases(ctx context.Context, d plan.Deployment, to []
 	if len(to) == 0 {
 		return nil, nil
 	}
-	deployer, err := p.deployer(d)
+	deployer, err := p.deployer(d, false)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +190,7 @@ func (p *Pipeline) deleteReleases(ctx context.Context, r Rendered) error {
 	if err != nil {
 		return err
 	}
-	deployer, err := p.deployer(r.Deployment)
+	deployer, err := p.deployer(r.Deployment, false)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,8 @@ type Release struct {
 // Options is how releases are deployed.
 type Options struct {
 	Render      helm.Options // Capabilities, Lookup, Upgrade, Revision and Previous are found out
+	Cluster     []string     // arguments of the helm command that lead it to the cluster
+	Edits       bool         // there is something to write into objects
 	Driver      string       // $HELM_DRIVER
 	Force       bool         // free releases that somebody left half-way, and replace objects whose change the server refuses
 	Concurrency int          // releases at a time; 0: all

@@ -137,6 +137,7 @@ func (w *Work) withBudget(ctx context.Context, it *item, budget *semaphore.Weigh
 
 // anew looks at a release again.
 func (w *Work) anew(ctx context.Context, it *item) error {
+	w.kube.Forget()
 	fresh := *w
 	var err error
 	if fresh.capabilities, err = w.findCapabilities(ctx); err != nil {

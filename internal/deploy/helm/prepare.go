@@ -172,7 +172,7 @@ func (w *Work) render(ctx context.Context, it *item, revision int, isUpgrade boo
 		o.Previous = &helm.Previous{Chart: c, Values: base.Config, Revision: base.Version}
 	}
 	o.Capabilities = w.capabilities
-	r, err := helm.Render(ctx, it.Release.Release, o, w.sink)
+	r, err := helm.Render(ctx, it.Release.Release, o, withoutInfo(w.sink))
 	if err == nil && !it.installed() && !it.settings.SkipCRDs && len(r.CRDs) > 0 {
 		// Its own definitions are there before its templates are: they may ask for them.
 		if o.Capabilities, err = withCRDs(w.capabilities, r.CRDs); err == nil {
@@ -194,6 +194,15 @@ func (w *Work) render(ctx context.Context, it *item, revision int, isUpgrade boo
 		out.hooks = append(out.hooks, objects[0])
 	}
 	return out, nil
+}
+
+// withoutInfo leaves out the helm command that would render the same: here it is deployed.
+func withoutInfo(sink event.Sink) event.Sink {
+	return event.SinkFunc(func(e event.Event) {
+		if _, info := e.(event.Info); !info {
+			sink.Emit(e)
+		}
+	})
 }
 
 func withCRDs(c *engine.Capabilities, crds []chart.File) (*engine.Capabilities, error) {

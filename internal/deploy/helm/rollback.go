@@ -239,7 +239,7 @@ func (d *Deployer) uninstallOne(ctx context.Context, r helm.Release) error {
 	switch {
 	case err != nil:
 	case foreign != "" && !r.Secrets:
-		err = d.deleteByCommand(ctx, r, foreign)
+		err = helm.UninstallByCommand(ctx, r, d.options.Render, foreign, d.options.Cluster, d.sink)
 	default:
 		err = d.uninstall(ctx, r.Namespace, r.Name, s)
 	}

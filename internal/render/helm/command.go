@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/internal/command"
 	"github.com/davit-dev/davit/internal/event"
@@ -18,9 +14,11 @@ import (
 
 // Command is the helm command line that does the same, quoted for a shell. Overrides have no flag: they stand as the file that Skaffold
 // makes of them.
-func Command(r Release) string {
+func Command(r Release) string { return quoted(r.arguments("template", "skaffold-overrides.yaml")) }
+
+func quoted(args []string) string {
 	words := []string{"helm"}
-	for _, arg := range r.arguments("skaffold-overrides.yaml") {
+	for _, arg := range args {
 		if regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`).MatchString(arg) {
 			words = append(words, arg)
 			continue
@@ -30,13 +28,13 @@ func Command(r Release) string {
 	return strings.Join(words, " ")
 }
 
-// arguments are those of the helm command.
-func (r Release) arguments(overrides string) []string {
+// arguments are those of the helm command for template, install or upgrade.
+func (r Release) arguments(verb, overrides string) []string {
 	var args []string
 	if r.Secrets {
 		args = append(args, "secrets")
 	}
-	args = append(args, "template", r.Name, r.Chart)
+	args = append(args, verb, r.Name, r.Chart)
 	args = append(args, r.Flags...)
 	for _, s := range r.Set {
 		if s.Literal {
@@ -59,7 +57,7 @@ func (r Release) arguments(overrides string) []string {
 			args = append(args, pair[0], pair[1])
 		}
 	}
-	if r.SkipTests {
+	if r.SkipTests && verb == "template" {
 		args = append(args, "--skip-tests")
 	}
 	return append(args, r.Global...)
@@ -67,49 +65,21 @@ func (r Release) arguments(overrides string) []string {
 
 // byCommand renders with the helm command, which why says the reason for.
 func byCommand(ctx context.Context, r Release, o Options, why string, sink event.Sink) (*Rendered, error) {
-	if o.LookPath == nil {
-		return nil, fmt.Errorf("%s, and commands cannot be run here", why)
-	}
-	helm, err := o.LookPath("helm")
+	b, err := newBinary(o, why, sink)
 	if err != nil {
-		return nil, fmt.Errorf("%s: install helm so that davit can run it (%w)", why, err)
+		return nil, err
 	}
-	overrides := ""
-	if len(r.Overrides) > 0 {
-		dir, err := os.MkdirTemp("", "davit-helm-")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-		overrides = filepath.Join(dir, "overrides.yaml")
-		text, err := yaml.Marshal(r.Overrides)
-		if err == nil {
-			err = os.WriteFile(overrides, text, 0o600)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("writing the overrides: %w", err)
-		}
+	defer b.close()
+	overrides, err := b.overrides(r)
+	if err != nil {
+		return nil, err
 	}
-	var said []string
-	run := command.Command{Dir: o.Dir, Environ: o.Environ, Line: func(line string) {
-		said = append(said, line)
-		sink.Emit(event.Debug{Message: "helm: " + line})
-	}}
-	steps := [][]string{{"dependency", "build", r.Chart}, r.arguments(overrides)}
-	if r.Remote || r.SkipDependencies {
-		steps = steps[1:]
+	if err := b.complete(ctx, r, nil); err != nil {
+		return nil, err
 	}
-	var out []byte
-	for _, args := range steps {
-		said = nil
-		run.Args = append([]string{helm}, args...)
-		out, err = run.Output(ctx)
-		if _, failed := errors.AsType[*exec.ExitError](err); failed {
-			return nil, fmt.Errorf("helm %s failed: %s", strings.Join(args[:2], " "), strings.Join(said, "\n"))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("running helm: %w", err)
-		}
+	out, err := b.run(ctx, r.arguments("template", overrides)...)
+	if err != nil {
+		return nil, err
 	}
 	rendered := &Rendered{Release: r, noHooks: true}
 	for _, text := range separator.Split(string(out), -1) {
