@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	docker "github.com/moby/moby/client"
 
 	"github.com/davit-dev/davit/internal/build/carried"
 	"github.com/davit-dev/davit/internal/engine"
@@ -54,15 +57,14 @@ func DockerConfigDir(getenv func(string) string, home string) string {
 	return engine.ConfigDir(getenv, home)
 }
 
-// askEngine says why the Engine cannot build, or nil, and whether it can without BuildKit only: those that have one say in each answer to a ping
-// which builder they prefer.
+// askEngine says why the Engine cannot build, or nil, and whether it can without BuildKit only.
 func askEngine(ctx context.Context, e Endpoint) (noBuildKit bool, err error) {
 	client, err := engine.Open(e)
 	if err != nil {
 		return false, err
 	}
+	defer client.Close()
 	ping, err := engine.Ping(ctx, client)
-	closeErr := client.Close()
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return false, fmt.Errorf("the Docker Engine at %s does not let this user in: %w", e.Host, err)
@@ -71,5 +73,21 @@ func askEngine(ctx context.Context, e Endpoint) (noBuildKit bool, err error) {
 	case ping.OSType == "windows":
 		return false, fmt.Errorf("the Docker Engine at %s builds Windows images only", e.Host)
 	}
-	return ping.BuilderVersion == "", closeErr
+	// Engines say which builder they prefer; up to 20.10 only when somebody chose one.
+	return ping.BuilderVersion == "" && !offersBuildKit(ctx, client), nil
+}
+
+// engineAnswers bounds how long an Engine that is there may take to offer its BuildKit.
+const engineAnswers = 5 * time.Second
+
+// offersBuildKit says whether the Engine has the endpoint that leads to its BuildKit.
+func offersBuildKit(ctx context.Context, c *docker.Client) bool {
+	ctx, cancel := context.WithTimeout(ctx, engineAnswers)
+	defer cancel()
+	conn, err := c.DialHijack(ctx, "/grpc", "h2c", nil)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }

@@ -39,6 +39,10 @@ func TestChoose(t *testing.T) {
 		"named buildkitd":              {buildkit.Facts{BuildkitHost: "tcp://there:1234", Docker: socket}, "buildkitd at tcp://there:1234"},
 		"named buildkitd, odd address": {buildkit.Facts{BuildkitHost: "there:1234"}, `"there:1234" is none of unix://, tcp://`},
 		"Engine":                       {buildkit.Facts{Docker: socket}, "Docker Engine at unix:///var/run/docker.sock"},
+		"davit by its name":            {buildkit.Facts{Wanted: buildkit.Carried, Docker: named}, "BuildKit carried by davit"},
+		"davit by its name, in vain":   {buildkit.Facts{Wanted: buildkit.Carried, Docker: named, CarriedError: cannot}, "runc is not on PATH"},
+		"Docker by its name, in vain":  {buildkit.Facts{Wanted: buildkit.Engine, Docker: socket, DockerError: none}, "no Docker Engine answers; start it"},
+		"Engine without BuildKit":      {buildkit.Facts{Docker: socket, NoBuildKit: true}, "Docker Engine at unix:///var/run/docker.sock"},
 		"nothing but davit":            {buildkit.Facts{Docker: socket, DockerError: none}, "BuildKit carried by davit"},
 		"named Engine is away":         {buildkit.Facts{Docker: named, DockerError: none}, "DOCKER_HOST names a Docker Engine that cannot build"},
 		"context's Engine is away":     {buildkit.Facts{Docker: byContext, DockerError: none}, "BuildKit carried by davit"},
@@ -47,6 +51,9 @@ func TestChoose(t *testing.T) {
 		where, err := buildkit.Choose(c.facts)
 		if err != nil && !strings.Contains(err.Error(), c.want) || err == nil && where.String() != c.want {
 			t.Errorf("%s: %v, %v; want %s", name, where, err, c.want)
+		}
+		if name == "Engine without BuildKit" && (where.Kind != buildkit.OldEngine || !strings.Contains(where.Note, "has no BuildKit")) {
+			t.Errorf("%s: %+v", name, where)
 		}
 		if name == "context's Engine is away" && !strings.Contains(where.Note, "the Docker context old") {
 			t.Errorf("%s: the note %q does not say so", name, where.Note)
