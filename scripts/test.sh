@@ -36,5 +36,5 @@ export DAVIT_TEST_KUBECONFIG
 done_in
 
 step "davit against the cluster"
-go test -count=1 -tags e2e -timeout 30m ./internal/kube/... ./internal/image/... ./internal/build/pool/... ./test/e2e/...
+go test -count=1 -tags e2e -timeout 30m ./internal/kube/... ./internal/deploy/helm/... ./internal/image/... ./internal/build/pool/... ./test/e2e/...
 done_in
