@@ -50,7 +50,7 @@ func (w *waiter) judge(l *workload, now time.Time) time.Time {
 	l.trouble = nil
 	var again time.Time
 	settled := time.Time{}
-	if r.done && r.message == "" {
+	if r.done && r.message == "" && count(u, 1, "spec", "replicas") > 0 {
 		settled = w.settles(l, pods, now)
 	}
 	r.done = r.done && settled.IsZero()
