@@ -93,6 +93,9 @@ func (w World) cacheDir(name string) string {
 	return filepath.Join(w.CacheDir, name)
 }
 
+// manyErrors is how many errors are told: where a registry or a disk is gone, a hundred artifacts fail of one cause.
+const manyErrors = 20
+
 // usageError is a command line that cannot be understood.
 type usageError struct{ error }
 
@@ -131,8 +134,13 @@ func Main(w World, args []string) int {
 		fmt.Fprintf(w.Stderr, "%v\nSee 'davit --help'.\n", err)
 		return exitUsage
 	}
-	for _, message := range report.Messages(err) {
+	messages := report.Messages(err)
+	shown := messages[:min(len(messages), manyErrors)]
+	for _, message := range shown {
 		fmt.Fprintln(w.Stderr, paint(w.colours(w.Stderr), "31", "error:"), message)
+	}
+	if more := len(messages) - len(shown); more > 0 {
+		fmt.Fprintf(w.Stderr, "and %d more errors: mend these first\n", more)
 	}
 	return exitFailure
 }

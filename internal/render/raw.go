@@ -101,8 +101,10 @@ func readAll(ctx context.Context, sources []source) ([]manifest.Object, error) {
 	return slices.Concat(parsed...), errors.Join(errs...)
 }
 
+// expand finds the files that patterns name. The errors of all come together.
 func expand(dir string, patterns []string, sink event.Sink) ([]string, error) {
 	var files []string
+	var errs []error
 	seen := map[string]bool{}
 	add := func(path string) {
 		if !seen[path] {
@@ -120,22 +122,19 @@ func expand(dir string, patterns []string, sink event.Sink) ([]string, error) {
 			continue
 		}
 		hits, err := filepath.Glob(path)
-		if err != nil {
-			return nil, fmt.Errorf("manifest pattern %q: %w", pattern, err)
-		}
-		if len(hits) == 0 {
-			if !strings.ContainsAny(pattern, "*?[") {
-				return nil, fmt.Errorf("manifest %q does not exist in %s: mend the path in skaffold.yaml or create the file", pattern, dir)
-			}
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("manifest pattern %q: %w", pattern, err))
+		case len(hits) == 0 && !strings.ContainsAny(pattern, "*?["):
+			errs = append(errs, fmt.Errorf("manifest %q does not exist in %s: mend the path in skaffold.yaml or create the file", pattern, dir))
+		case len(hits) == 0:
 			sink.Emit(event.Warning{Message: fmt.Sprintf("manifest pattern %q matches no file in %s", pattern, dir)})
 		}
 		for _, hit := range hits {
-			if err := walk(hit, add); err != nil {
-				return nil, err
-			}
+			errs = append(errs, walk(hit, add))
 		}
 	}
-	return files, nil
+	return files, errors.Join(errs...)
 }
 
 func walk(root string, add func(string)) error {
