@@ -62,9 +62,11 @@ func (b *bench) applyOnce(ctx context.Context) error {
 	})
 }
 
-// withObjects gives each side a folder and a namespace of its own with these manifests.
+// withObjects gives each side a folder and a namespace of its own with these files. Without a config, they are manifests in k8s.
 func (b *bench) withObjects(ctx context.Context, name string, files map[string]string, work func(ref, own side) error) error {
-	files["skaffold.yaml"] = "apiVersion: skaffold/v4beta11\nkind: Config\nmetadata: {name: bench}\nmanifests: {rawYaml: [k8s/*.yaml]}\ndeploy: {kubectl: {}}\n"
+	if files["skaffold.yaml"] == "" {
+		files["skaffold.yaml"] = "apiVersion: skaffold/v4beta11\nkind: Config\nmetadata: {name: bench}\nmanifests: {rawYaml: [k8s/*.yaml]}\ndeploy: {kubectl: {}}\n"
+	}
 	var sides []side
 	for _, s := range []side{{binary: b.reference, namespace: "bench-ref-" + name}, {binary: b.davit, namespace: "bench-own-" + name}} {
 		s.dir = filepath.Join(b.tmp, s.namespace)

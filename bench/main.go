@@ -32,7 +32,7 @@ func main() {
 	flag.StringVar(&b.kubebox, "kubebox", "bin/kubebox", "path of kubebox, for the kubeconfig and for kubectl")
 	flag.StringVar(&b.example, "example", "examples/getting-started", "folder with a skaffold.yaml and page/index.html")
 	flag.IntVar(&b.rounds, "rounds", 7, "runs of each command")
-	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", and "render", which need no cluster; "unchanged", builds of many artifacts, and "builds", first ones; "apply", many objects; empty for the runs`)
+	flag.StringVar(&b.only, "only", "", `what to measure: "diagnose", and "render", which need no cluster; "unchanged", builds of many artifacts, and "builds", first ones; "apply", many objects; "helm", releases; empty for the runs`)
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -89,8 +89,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return b.apply(ctx)
 	case "render":
 		return b.render(ctx)
+	case "helm":
+		return b.helm(ctx)
 	}
-	return fmt.Errorf("--only %q is not known: use diagnose, render, unchanged, builds or apply", b.only)
+	return fmt.Errorf("--only %q is not known: use diagnose, render, unchanged, builds, apply or helm", b.only)
 }
 
 // runs compares what needs a cluster.
