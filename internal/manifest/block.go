@@ -211,13 +211,19 @@ func (b *block) scalar(indent int) *yaml.Node {
 }
 
 func (b *block) plain(begin, end int) *yaml.Node {
-	n := b.node(yaml.ScalarNode, "!!str", begin)
+	n := b.node(yaml.ScalarNode, "", begin)
 	n.Value = b.text[begin:end]
-	if c := n.Value[0]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '/' || c == '_' || c == '$') || strings.IndexByte("yYnNtTfFoO", c) >= 0 {
-		n.Tag = ""
-		n.Tag = n.ShortTag()
-	}
+	n.Tag = plainTag(n.Value)
 	return n
+}
+
+// plainTag is the tag that a scalar without quotes has.
+func plainTag(value string) string {
+	c := value[0]
+	if (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '/' || c == '_' || c == '$') && strings.IndexByte("yYnNtTfFoO", c) < 0 {
+		return "!!str"
+	}
+	return (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag()
 }
 
 func (b *block) quoted(begin int, text string) *yaml.Node {

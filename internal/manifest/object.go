@@ -4,7 +4,6 @@ package manifest
 
 import (
 	"fmt"
-	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -147,19 +146,4 @@ func resolve(n *yaml.Node) *yaml.Node {
 		n = n.Alias
 	}
 	return n
-}
-
-// Write writes objects as a stream of YAML documents, indented by two as Kubernetes people write it.
-func Write(w io.Writer, objects []Object) error {
-	for _, o := range objects {
-		if _, err := io.WriteString(w, "---\n"); err != nil {
-			return err
-		}
-		enc := yaml.NewEncoder(w)
-		enc.SetIndent(2)
-		if err := enc.Encode(o.Node); err != nil {
-			return fmt.Errorf("writing %s: %w", o.Origin(), err)
-		}
-	}
-	return nil
 }
