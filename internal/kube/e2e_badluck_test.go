@@ -7,16 +7,23 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -236,6 +243,103 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	t.Logf("after %s: %v", time.Since(start), err)
 	var unreachable *kube.UnreachableError
 	if !errors.As(err, &unreachable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A node that went away takes a pod and never says a word. The taint keeps everybody else's pods off it.
+func TestNodeThatIsGone(t *testing.T) {
+	c := newCluster(t)
+	nodes := schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	name := "gone-" + c.namespace
+	node := object(t, `{apiVersion: v1, kind: Node, metadata: {name: `+name+`, labels: {gone: `+name+`}}, spec: {taints: [{key: gone, effect: NoExecute}]}}`)
+	if _, err := c.others.Resource(nodes).Create(c.ctx, node.Unstructured, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.others.Resource(nodes).Delete(c.ctx, name, metav1.DeleteOptions{}) })
+	img := c.image(forever)
+	manifest := deployment("web", img.ref) + "      nodeName: " + name + "\n      tolerations: [{operator: Exists}]\n"
+	c.failsWith(kube.WaitOptions{Deadline: 3 * time.Second}, manifest, "deployment.apps/web", "not ready after 3s", "pod web-", "node "+name+" has not begun with it", "kubectl describe node")
+	// Somewhere else it runs.
+	c.mustRun(img.proof("web"), deployment("web", img.ref))
+}
+
+// guard stands before the API server and lets those in who bring the token of the day, slowly.
+type guard struct {
+	token atomic.Pointer[string]
+	delay time.Duration
+	next  http.Handler
+}
+
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(g.delay)
+	if r.Header.Get("Authorization") != "Bearer "+*g.token.Load() {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`)
+		return
+	}
+	r.Header.Del("Authorization")
+	g.next.ServeHTTP(w, r)
+}
+
+// A token that a command of the kubeconfig gives expires in the midst of the wait; the server is slow on top.
+func TestTokenThatExpires(t *testing.T) {
+	c := newCluster(t)
+	img := c.image("/bin/busybox sleep 3; >/tmp/ready; " + forever)
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.Transport, proxy.FlushInterval = transport, -1
+	g := &guard{delay: 50 * time.Millisecond, next: proxy}
+	server := httptest.NewTLSServer(g)
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	use := func(token string) {
+		text := `{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "` + token + `"}}`
+		if err := os.WriteFile(filepath.Join(dir, "token"), []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+		g.token.Store(&token)
+	}
+	use("monday")
+	c.kubeconfig = filepath.Join(dir, "kubeconfig")
+	text := `{apiVersion: v1, kind: Config, current-context: box, clusters: [{name: c, cluster: {server: "` + server.URL + `", insecure-skip-tls-verify: true}}], contexts: [{name: box, context: {cluster: c, user: u}}],
+  users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: cat, args: [` + filepath.Join(dir, "token") + `]}}}]}`
+	if err := os.WriteFile(c.kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.reconnect()
+	manifest := strings.Replace(deployment("web", img.ref), "image:", `readinessProbe: {periodSeconds: 1, exec: {command: [/bin/busybox, test, -f, /tmp/ready]}}, volumeMounts: [{name: tmp, mountPath: /tmp}], image:`, 1) +
+		"      volumes: [{name: tmp, emptyDir: {}}]\n"
+	applied := c.mustApply(manifest).Objects
+	time.AfterFunc(time.Second, func() {
+		use("tuesday")
+		server.CloseClientConnections()
+	})
+	rollout, err := c.Wait(c.ctx, applied, kube.WaitOptions{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Prove(rollout, img.proof("web"), c); err != nil || c.proofs() == "" {
+		t.Errorf("not proved: %v", err)
+	}
+	// Nobody renews it any more: a clear end.
+	wednesday := "wednesday"
+	g.token.Store(&wednesday)
+	_, _, err = c.apply(kube.ApplyOptions{}, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}`)
+	var unreachable *kube.UnreachableError
+	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "perhaps they expired") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -117,6 +117,9 @@ func passing(err error) bool {
 	return broken && !errors.As(err, &dns) && !errors.As(err, &cert) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
+// outage is how long the server may be away in the midst of a run.
+const outage = 30 * time.Second
+
 // again calls do until it succeeds, or its error is not one that passes (as retry says), or patience is over.
 func again(ctx context.Context, patience time.Duration, retry func(error) bool, do func() error) error {
 	start, pause := time.Now(), 100*time.Millisecond
@@ -134,8 +137,19 @@ func again(ctx context.Context, patience time.Duration, retry func(error) bool, 
 	}
 }
 
-// ask sends one request that may be sent twice: it is repeated while the server restarts, once it has ever answered.
+// maxRefusals is how often credentials may be refused in a row: a refusal makes client-go fetch new ones, which the next request brings.
+const maxRefusals = 2
+
+// ask sends one request that may be sent twice: it is repeated while the server restarts, once it has ever answered, and when the credentials have
+// expired.
 func (c *Client) ask(ctx context.Context, do func() error) error {
-	err := again(ctx, 15*time.Second, func(err error) bool { return c.answered.Load() && passing(err) }, do)
+	refusals := 0
+	err := again(ctx, outage, func(err error) bool {
+		if apierrors.IsUnauthorized(err) {
+			refusals++
+			return refusals <= maxRefusals
+		}
+		return c.answered.Load() && passing(err)
+	}, do)
 	return c.explain(err)
 }

@@ -242,9 +242,17 @@ func (w *waiter) lastWord(pods []*corev1.Pod) *trouble {
 	}
 	pod := pods[i]
 	t := &trouble{pod: pod.Name, cause: cmp.Or(containersMessage(pod), "not ready"), next: "see the pod and its log, or give it more time (deploy.statusCheckDeadlineSeconds)"}
+	if pod.Spec.NodeName != "" && len(pod.Status.ContainerStatuses) == 0 {
+		t.node, t.cause, t.next = pod.Spec.NodeName, "node "+pod.Spec.NodeName+" has not begun with it", "see whether the node works (kubectl describe node "+pod.Spec.NodeName+")"
+	}
 	if warnings := w.view.warnings[pod.UID]; len(warnings) > 0 {
 		last := warnings[len(warnings)-1]
 		t.cause, t.detail = last.Reason, last.Message
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Reason == "NodeNotReady" || c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			t.node, t.cause = pod.Spec.NodeName, trimmed("node "+pod.Spec.NodeName+" is not ready", c.Message)
+		}
 	}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		now, before := s.State.Terminated, s.LastTerminationState.Terminated

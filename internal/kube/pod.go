@@ -22,6 +22,7 @@ type trouble struct {
 	patience  time.Duration // how long it may stay so before it counts
 	schedule  bool          // a cluster that grows may mend it
 	pull      bool          // the events of the pod may say more
+	node      string        // which may be what is wrong
 }
 
 // How long to hope for what others may mend: a Secret that an operator is about to write, a node that is about to come.

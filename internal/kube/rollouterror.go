@@ -21,7 +21,8 @@ type RolloutError struct {
 	Next                        string   // what to try
 	Logs                        []string // the last lines of the container
 
-	logs, previous bool // what to read
+	logs, previous bool   // what to read
+	node           string // whose state may say more
 }
 
 func (e *RolloutError) Error() string {
@@ -55,7 +56,7 @@ func (l *workload) errorFor(r readiness, t *trouble) *RolloutError {
 		return e
 	}
 	e.Pod, e.Container, e.Cause, e.Detail, e.Next = t.pod, t.container, trimmed(r.failure, t.cause), t.detail, t.next
-	e.logs, e.previous = t.logs, t.previous
+	e.logs, e.previous, e.node = t.logs, t.previous, t.node
 	return e
 }
 
@@ -72,6 +73,23 @@ func (e *RolloutError) readLog(ctx context.Context, c *Client) {
 	}
 	if err == nil {
 		e.Logs = lines
+	}
+}
+
+// readNode says what is wrong with the pod's node, where something is. Without that the error is still true.
+func (e *RolloutError) readNode(ctx context.Context, c *Client) {
+	if e.node == "" {
+		return
+	}
+	u, err := c.get(ctx, nodeResource, "", e.node)
+	switch {
+	case err != nil:
+	case u == nil:
+		e.Detail = trimmed(e.Detail, "the node is gone from the cluster")
+	default:
+		if ready := conditionOf(u, "Ready"); ready.Status != "True" {
+			e.Detail = trimmed(e.Detail, "the node is not ready", ready.Message)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 var (
 	podResource        = Resource{Version: "v1", Kind: "Pod", Name: "pods", Namespaced: true}
+	nodeResource       = Resource{Version: "v1", Kind: "Node", Name: "nodes"}
 	eventResource      = Resource{Version: "v1", Kind: "Event", Name: "events", Namespaced: true}
 	replicaSetResource = Resource{Group: "apps", Version: "v1", Kind: "ReplicaSet", Name: "replicasets", Namespaced: true}
 	revisionResource   = Resource{Group: "apps", Version: "v1", Kind: "ControllerRevision", Name: "controllerrevisions", Namespaced: true}

@@ -400,7 +400,7 @@ func (w *waiter) err(ctx context.Context) error {
 	if len(failed) == 0 {
 		return nil
 	}
-	_ = forAll(failed, func(f *RolloutError) error { f.readLog(ctx, w.client); return nil })
+	_ = forAll(failed, func(f *RolloutError) error { f.readLog(ctx, w.client); f.readNode(ctx, w.client); return nil })
 	errs := make([]error, len(failed))
 	for i, f := range failed {
 		errs[i] = f

@@ -38,13 +38,15 @@ type observer interface {
 // the server has forgotten where we were, it starts again from a list. It returns an error for what asking again cannot
 // mend, such as a missing permission, and for a server that stays away for a minute.
 func (c *Client) follow(ctx context.Context, s selection, o observer) error {
-	pause, heard := 100*time.Millisecond, time.Now()
+	pause, heard, refusals := 100*time.Millisecond, time.Now(), 0
 	for {
-		err := c.followOnce(ctx, s, o, func() { pause, heard = 100*time.Millisecond, time.Now() })
+		err := c.followOnce(ctx, s, o, func() { pause, heard, refusals = 100*time.Millisecond, time.Now(), 0 })
 		var cert *tls.CertificateVerificationError
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case apierrors.IsUnauthorized(err) && refusals < maxRefusals:
+			refusals++
 		case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsUnauthorized(err), apierrors.IsMethodNotSupported(err),
 			errors.As(err, &cert), time.Since(heard) > time.Minute:
 			return fmt.Errorf("watching %s in namespace %s: %w", s.resource.Name, s.namespace, c.explain(err))
