@@ -188,9 +188,10 @@ func (b *block) scalar(indent int) *yaml.Node {
 	case '|':
 		return b.literal(indent, text)
 	case '[', '{':
-		if text == "[]" {
+		switch text {
+		case "[]":
 			n = b.node(yaml.SequenceNode, "!!seq", begin)
-		} else if text == "{}" {
+		case "{}":
 			n = b.node(yaml.MappingNode, "!!map", begin)
 		}
 		if n != nil {

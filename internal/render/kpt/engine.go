@@ -29,9 +29,13 @@ func (o Options) inEngine(ctx context.Context, f Function, manifests []byte, sin
 	if err := o.pull(ctx, client, f.Image); err != nil {
 		return nil, fmt.Errorf("pulling its image %s: %w", f.Image, err)
 	}
+	config, err := f.config()
+	if err != nil {
+		return nil, err
+	}
 	var said strings.Builder
 	filter := &runtimeutil.FunctionFilter{
-		FunctionConfig: f.config(), GlobalScope: true,
+		FunctionConfig: config, GlobalScope: true,
 		Run: func(in io.Reader, out io.Writer) error { return runContainer(ctx, client, f.Image, in, out, &said) },
 	}
 	var out bytes.Buffer
@@ -91,7 +95,7 @@ func (o Options) pull(ctx context.Context, client *docker.Client, image string) 
 }
 
 // config is the function's configuration, a ConfigMap.
-func (f Function) config() *yaml.RNode {
+func (f Function) config() (*yaml.RNode, error) {
 	values := map[string]string{}
 	for _, setting := range f.Config {
 		key, value, _ := strings.Cut(setting, "=")
@@ -100,9 +104,8 @@ func (f Function) config() *yaml.RNode {
 	config := yaml.NewMapRNode(nil)
 	config.SetKind("ConfigMap")
 	config.SetApiVersion("v1")
-	config.SetName("function-input")
 	config.SetDataMap(values)
-	return config
+	return config, config.SetName("function-input")
 }
 
 // failure tells of a function that failed by what it reported, or else by what it said.
