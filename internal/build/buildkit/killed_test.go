@@ -99,10 +99,10 @@ func endStep(arg string) {
 }
 
 func TestKilledInMidStep(t *testing.T) {
-	for name, make := range map[string]func(*testing.T) mortal{"Docker Engine": mortalEngine, "buildkitd": mortalDaemon} {
+	for name, begin := range map[string]func(*testing.T) mortal{"Docker Engine": mortalEngine, "buildkitd": mortalDaemon} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := make(t)
+			m := begin(t)
 			length := "1000.0" + strconv.Itoa(len(name))
 			t.Cleanup(func() { endStep(length) })
 			r := request(t, withShell(t, "FROM shell\nRUN sleep "+length+"\n", nil), func(_ *build.Request, d *build.Docker) { d.Network = "host" })
