@@ -21,6 +21,7 @@ type deployOptions struct {
 	deploy deployFlags
 	nodes  nodeFlags
 	load   bool
+	asIs   bool // the manifests keep the images that they name
 }
 
 func newDeploy(w World, c *common) *cobra.Command {
@@ -41,7 +42,8 @@ func newDeploy(w World, c *common) *cobra.Command {
 	o.images.addTag(cmd.Flags())
 	o.deploy.addTo(cmd.Flags())
 	o.nodes.addTo(cmd.Flags(), false)
-	without(cmd.Flags(), "skip-render", "build-concurrency")
+	without(cmd.Flags(), "build-concurrency")
+	cmd.Flags().BoolVar(&o.asIs, "skip-render", false, "deploy the manifests with the images that they name, as 'davit render' leaves them")
 	cmd.Flags().BoolVar(&o.load, "load-images", false, "bring the images from the Docker Engine into the nodes of a local cluster")
 	return cmd
 }
@@ -64,9 +66,11 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
 		return err
 	}
-	images, err := o.images.read(w, s.configs, s.options.Repo)
-	if err != nil {
-		return err
+	var images []pipeline.Image
+	if !o.asIs {
+		if images, err = o.images.read(w, s.configs, s.options.Repo); err != nil {
+			return err
+		}
 	}
 	if o.load {
 		if err := s.loadGiven(ctx, images); err != nil {
@@ -106,6 +110,9 @@ func (s *session) deploy(ctx context.Context, rendered []pipeline.Rendered, arti
 		return err
 	}
 	if err := s.pipe.SetImages(rendered, images); err != nil {
+		return err
+	}
+	if err := s.pipe.SetNamespace(rendered, s.flags.namespace); err != nil { // says what stays elsewhere
 		return err
 	}
 	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
