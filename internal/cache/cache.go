@@ -109,9 +109,14 @@ type Lookups struct {
 	slots  chan struct{}
 }
 
-// Lookups begins look-ups for references, with or without tags, that images are to be pushed to. Whoever is done calls Close.
+// Lookups begins look-ups for references, with or without tags, that images are to be pushed to: their registries are greeted at once, while the caller
+// finds out what to ask for. Whoever is done calls Close.
 func (c *Cache) Lookups(ctx context.Context, refs []string) *Lookups {
-	return &Lookups{Cache: c, remote: c.registry.open(ctx, refs, false), slots: make(chan struct{}, c.o.Concurrency)}
+	l := &Lookups{Cache: c, remote: c.registry.open(ctx, refs, false), slots: make(chan struct{}, c.o.Concurrency)}
+	for _, s := range l.remote.sessions {
+		go s.greet()
+	}
+	return l
 }
 
 // Close ends what is still under way.

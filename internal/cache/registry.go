@@ -179,8 +179,8 @@ func (b *batch) putKey(digest, ref string, k inputs.Key) {
 	}
 }
 
-// options are those of one exchange, which ends with the time-out and when the registry is given up.
-func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
+// greet does the handshake with the registry, once.
+func (s *session) greet() {
 	s.connect.Do(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, s.timeout)
 		defer cancel()
@@ -192,6 +192,11 @@ func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
 			s.giveUp()
 		}
 	})
+}
+
+// options are those of one exchange, which ends with the time-out and when the registry is given up.
+func (s *session) options() ([]remote.Option, context.CancelFunc, error) {
+	s.greet()
 	if s.err != nil {
 		return nil, nil, s.err
 	}

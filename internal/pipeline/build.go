@@ -222,7 +222,7 @@ func (r *builds) lateLook(ctx context.Context, a *plan.Artifact, refs map[string
 		return Image{}, false, err
 	}
 	a.Inputs = m
-	lookups := r.Cache.Lookups(ctx, pushedTo([]plan.Draft{a.Draft}))
+	lookups := r.Cache.Lookups(ctx, r.askedFor([]plan.Draft{a.Draft}))
 	defer lookups.Close()
 	found, err := r.lookUp(ctx, lookups, *a)
 	if err != nil {

@@ -38,7 +38,7 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d := &decisions{
-		Pipeline: p, drafts: drafts, lookups: p.Cache.Lookups(ctx, pushedTo(drafts)), tags: make(chan struct{}),
+		Pipeline: p, drafts: drafts, lookups: p.Cache.Lookups(ctx, p.askedFor(drafts)), tags: make(chan struct{}),
 		refs: map[string]string{}, artifacts: make([]plan.Artifact, len(drafts)),
 	}
 	defer d.lookups.Close()
@@ -67,11 +67,11 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	})
 }
 
-// pushedTo names where images are pushed.
-func pushedTo(drafts []plan.Draft) []string {
+// askedFor names the registries' repositories that are asked what they have.
+func (p *Pipeline) askedFor(drafts []plan.Draft) []string {
 	var names []string
 	for _, d := range drafts {
-		if d.Push {
+		if d.Push && !p.NoCache {
 			names = append(names, d.Name.String())
 		}
 	}
