@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,15 +42,18 @@ func prebuilt(name string, ref image.Reference) pipeline.Image {
 }
 
 // read finds the built image of every artifact of the configs, and after them images that are of no artifact. References of the file count before those of the command line and are taken verbatim; those
-// of the command line go through the default repo. An artifact without an image is an error.
+// of the command line go through the default repo. The images come in the order of the file, and of what the command line adds. An artifact without an image is an error.
 func (i *imageFlags) read(w World, configs []*config.Config, repo image.DefaultRepo) ([]pipeline.Image, error) {
 	refs := map[string]image.Reference{}
 	if err := i.fromFlags(refs, repo); err != nil {
 		return nil, err
 	}
-	if err := i.fromFile(w, refs); err != nil {
+	flagged := slices.Sorted(maps.Keys(refs))
+	order, err := i.fromFile(w, refs)
+	if err != nil {
 		return nil, err
 	}
+	order = append(order, flagged...)
 	var images []pipeline.Image
 	var errs []error
 	for _, c := range configs {
@@ -74,10 +78,20 @@ func (i *imageFlags) read(w World, configs []*config.Config, repo image.DefaultR
 			delete(refs, a.Image)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(refs)) {
-		images = append(images, prebuilt(name, refs[name]))
+	for name, ref := range refs {
+		images = append(images, prebuilt(name, ref))
 	}
+	// Templates of charts know images by their places, too.
+	slices.SortStableFunc(images, func(a, b pipeline.Image) int { return cmp.Compare(standing(order, a.Name), standing(order, b.Name)) })
 	return images, errors.Join(errs...)
+}
+
+// standing is where a name stands in a list; one that is not there comes last.
+func standing(list []string, name string) int {
+	if at := slices.Index(list, name); at >= 0 {
+		return at
+	}
+	return len(list)
 }
 
 func (i *imageFlags) fromFlags(refs map[string]image.Reference, repo image.DefaultRepo) error {
@@ -91,30 +105,31 @@ func (i *imageFlags) fromFlags(refs map[string]image.Reference, repo image.Defau
 	return nil
 }
 
-func (i *imageFlags) fromFile(w World, refs map[string]image.Reference) error {
+// fromFile gives the names in the order of the file.
+func (i *imageFlags) fromFile(w World, refs map[string]image.Reference) (order []string, err error) {
 	if i.file == "" {
-		return nil
+		return nil, nil
 	}
 	var text []byte
-	var err error
 	if i.file == "-" {
 		text, err = io.ReadAll(w.Stdin)
 	} else {
 		text, err = os.ReadFile(w.path(i.file))
 	}
 	if err != nil {
-		return fmt.Errorf("reading the built images: %w", err)
+		return nil, fmt.Errorf("reading the built images: %w", err)
 	}
 	var file builds
 	if err := json.Unmarshal(text, &file); err != nil {
-		return fmt.Errorf("reading the built images from %s: it is not what 'davit build --file-output' writes: %w", i.file, err)
+		return nil, fmt.Errorf("reading the built images from %s: it is not what 'davit build --file-output' writes: %w", i.file, err)
 	}
 	for _, b := range file.Builds {
 		ref, err := image.Parse(b.Tag)
 		if err != nil {
-			return fmt.Errorf("reading the built images from %s: %w", i.file, err)
+			return nil, fmt.Errorf("reading the built images from %s: %w", i.file, err)
 		}
 		refs[b.ImageName] = ref
+		order = append(order, b.ImageName)
 	}
-	return nil
+	return order, nil
 }

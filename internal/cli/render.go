@@ -86,6 +86,11 @@ func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if !o.offline { // charts are told the namespace, and put into their objects what they want
+		if err := s.pipe.SetNamespace(rendered, o.config.namespace); err != nil {
+			return err
+		}
+	}
 	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
 		return err
 	}
@@ -93,9 +98,6 @@ func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
 		return err
 	}
 	if !o.offline {
-		if err := s.pipe.SetNamespace(rendered, o.config.namespace); err != nil {
-			return err
-		}
 		if s.kube != nil {
 			if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
 				return err

@@ -29,6 +29,12 @@ func (s *session) rendering() pipeline.Rendering {
 			o.Context, o.Namespace = kubeContext, "" // which is another cluster's
 			return kube.Connect(o)
 		},
+		ContextNamespace: func() string {
+			if k, err := kube.Connect(s.flags.kubeOptions(s.world, s.sink)); err == nil {
+				return k.Namespace()
+			}
+			return "default" // without a kubeconfig
+		},
 		Engine: s.engine, DockerConfig: s.dockerConfig(),
 		Helm: helm.Options{
 			CacheDir: s.world.cacheDir("charts"), Keychain: s.chartKeychain(), Repositories: helm.RepositoriesFile(s.world.Getenv, s.world.Home),

@@ -25,7 +25,9 @@ type Rendering struct {
 	Bucket   func(ctx context.Context, address string) (dir string, err error) // copies what a gs:// address names
 	Helm     helm.Options                                                      // Dir is each config's own
 	Cluster  func(kubeContext string) (*kube.Client, error)                    // connects with another context than that of the run
-	Engine   func() (engine.Endpoint, error)                                   // for functions of kpt, where there is no kpt
+	// ContextNamespace is the namespace of the kube context, for runs that ask no cluster.
+	ContextNamespace func() string
+	Engine           func() (engine.Endpoint, error) // for functions of kpt, where there is no kpt
 	// DockerConfig is the folder with credentials for the images of functions.
 	DockerConfig string
 	Templates    *template.Expander
@@ -62,6 +64,17 @@ func (p *Pipeline) helm(d plan.Deployment) helm.Options {
 	return o
 }
 
+// chartNamespace is that of charts for which nothing names one: the context's, as with helm.
+func (p *Pipeline) chartNamespace() string {
+	if p.Kube != nil {
+		return p.Kube.Namespace()
+	}
+	if of := p.Rendering.ContextNamespace; of != nil {
+		return of()
+	}
+	return "default"
+}
+
 // RenderCharts adds the objects of charts, whose values may speak of the images. rendered itself stays as it is.
 func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images []Image) ([]Rendered, error) {
 	known := make([]template.Image, len(images))
@@ -87,7 +100,7 @@ func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images
 func (p *Pipeline) charts(ctx context.Context, d plan.Deployment, from *plan.Charts, images map[string]string) ([]manifest.Object, error) {
 	flags := from.Helm.Flags
 	x := release.Context{Config: from.Config, Templates: p.Rendering.Templates, Images: images, Home: p.Rendering.Home, Namespace: p.Rendering.Namespace,
-		Overrides: p.Rendering.Values}
+		Default: p.chartNamespace(), Overrides: p.Rendering.Values}
 	charts, err := release.All(x, from.Helm.Releases, flags.Global, flags.Template, from.Path...)
 	if err != nil {
 		return nil, err
