@@ -79,6 +79,12 @@ func TestCacheSurvivesKills(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		for waited := 0; run == 0 && waited < 1000; waited++ { // the first time, until there is something: a busy machine takes its time to start them
+			if list, _ := c.List(t.Context()); len(list) > 0 {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 		time.Sleep(time.Duration(10+run*7%50) * time.Millisecond)
 		for _, cmd := range two {
 			_ = cmd.Process.Signal(syscall.SIGKILL)
