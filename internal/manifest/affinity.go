@@ -68,10 +68,11 @@ func (s *Selector) pods(objects []Object) iter.Seq2[Object, *yaml.Node] {
 				continue
 			}
 			var found []*yaml.Node
-			visit(o.Node, "", func(path, _ string, n *yaml.Node) {
-				if n.Kind == yaml.MappingNode && hits(allow.pod, path, "spec") && !hits(deny.pod, path, "spec") && Get(n, "containers") != nil {
+			visit(o.Node, nil, func(at *spot, n *yaml.Node) bool {
+				if n.Kind == yaml.MappingNode && hits(allow.pod, at, "spec") && !hits(deny.pod, at, "spec") && Get(n, "containers") != nil {
 					found = append(found, n)
 				}
+				return true
 			})
 			for _, pod := range found {
 				if !yield(o, pod) {

@@ -26,13 +26,13 @@ func (s *Selector) Images(objects []Object) []ImageUse {
 		if !ok {
 			continue
 		}
-		visit(o.Node, "", func(path, _ string, n *yaml.Node) {
-			if n.Kind != yaml.ScalarNode || !hits(allow.image, path, "image") || hits(deny.image, path, "image") {
-				return
+		visit(o.Node, nil, func(at *spot, n *yaml.Node) bool {
+			if n.Kind == yaml.ScalarNode && hits(allow.image, at, "image") && !hits(deny.image, at, "image") {
+				if ref, err := parseUse(n.Value); err == nil {
+					uses = append(uses, ImageUse{o, at.String(), n, ref})
+				}
 			}
-			if ref, err := parseUse(n.Value); err == nil {
-				uses = append(uses, ImageUse{o, path, n, ref})
-			}
+			return true
 		})
 	}
 	return uses
@@ -48,18 +48,34 @@ func parseUse(text string) (image.Reference, error) {
 	return ref, err
 }
 
-func visit(n *yaml.Node, path string, see func(path, key string, n *yaml.Node)) {
+// spot is a field in an object. Most are looked at for their key only, so the path is made when it is wanted.
+type spot struct {
+	above *spot
+	key   string
+}
+
+// String is the path: ".spec.containers.image"; lists add nothing to it.
+func (s *spot) String() string {
+	if s == nil {
+		return ""
+	}
+	return s.above.String() + "." + s.key
+}
+
+// visit looks at all fields below n, which is at the spot above; below those that see says no to, nothing more is looked at.
+func visit(n *yaml.Node, above *spot, see func(at *spot, n *yaml.Node) bool) {
 	switch n = resolve(n); n.Kind {
 	case yaml.MappingNode:
+		at := &spot{above: above}
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := n.Content[i].Value
-			child := resolve(n.Content[i+1])
-			see(path+"."+key, key, child)
-			visit(child, path+"."+key, see)
+			at.key = n.Content[i].Value
+			if child := resolve(n.Content[i+1]); see(at, child) {
+				visit(child, at, see)
+			}
 		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
-			visit(item, path, see)
+			visit(item, above, see)
 		}
 	}
 }
@@ -161,13 +177,18 @@ func (r *Replacement) alike(uses []ImageUse, name, ref string) {
 // elsewhere looks for the artifact in all fields of all objects.
 func (r *Replacement) elsewhere(objects []Object, name string) {
 	for _, o := range objects {
-		visit(o.Node, "", func(path, _ string, n *yaml.Node) {
-			if n.Kind != yaml.ScalarNode || !strings.HasPrefix(n.Value, name) || strings.HasPrefix(path, ".metadata") {
-				return
+		visit(o.Node, nil, func(at *spot, n *yaml.Node) bool {
+			if at.above == nil && at.key == "metadata" {
+				return false
 			}
+			if n.Kind != yaml.ScalarNode || !strings.HasPrefix(n.Value, name) {
+				return true
+			}
+			path := at.String()
 			if ref, err := image.Parse(n.Value); err == nil && ref.Name == name && ref.Digest == "" && namesImage(path, n.Value != name) {
 				r.Elsewhere = append(r.Elsewhere, o.At(n)+" ("+path+" of "+groupKind(o)+" "+o.Name()+")")
 			}
+			return true
 		})
 	}
 }

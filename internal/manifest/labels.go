@@ -23,21 +23,25 @@ func (s *Selector) SetLabels(objects []Object, labels map[string]string) (confli
 		}
 		targets := map[*yaml.Node]bool{}
 		var order []*yaml.Node
-		add := func(parent *yaml.Node, field string) {
-			if node := child(parent, field); node != nil && !targets[node] {
+		add := func(parent *yaml.Node, field string) (labelled bool) {
+			node := child(parent, field)
+			if node != nil && !targets[node] {
 				targets[node] = true
 				order = append(order, node)
 			}
+			return node != nil
 		}
-		visit(o.Node, "", func(path, key string, n *yaml.Node) {
+		visit(o.Node, nil, func(at *spot, n *yaml.Node) bool {
 			if n.Kind != yaml.MappingNode {
-				return
+				return true
 			}
-			for _, field := range labelFields(allow, path, key) {
-				if at := path + "." + field; !hits(deny.labels, at, "") {
-					add(n, field)
+			labelled := false
+			for _, field := range labelFields(allow, at) {
+				if !hits(deny.labels, &spot{at, field}, "") {
+					labelled = add(n, field) || labelled
 				}
 			}
+			return !labelled // what is below is not metadata of another object
 		})
 		for _, node := range order {
 			conflicts = append(conflicts, setLabels(o, node, names, labels)...)
@@ -46,19 +50,19 @@ func (s *Selector) SetLabels(objects []Object, labels map[string]string) (confli
 	return conflicts
 }
 
-// labelFields names the fields of the mapping at path that hold labels.
-func labelFields(allow places, path, key string) []string {
+// labelFields names the fields of the mapping at a spot that hold labels.
+func labelFields(allow places, at *spot) []string {
 	var fields []string
 	for _, p := range allow.labels {
 		if p == anywhere {
-			if key == "metadata" {
+			if at.key == "metadata" {
 				fields = append(fields, "labels")
 			}
 			continue
 		}
 		// The last part of a path of labels is the field itself, which need not exist yet.
 		text := strings.TrimSuffix(p.String(), "$")
-		if i := strings.LastIndex(text, `\.`); i >= 0 && p.MatchString(path+"."+text[i+2:]) {
+		if i := strings.LastIndex(text, `\.`); i >= 0 && p.MatchString((&spot{at, text[i+2:]}).String()) {
 			fields = append(fields, text[i+2:])
 		}
 	}

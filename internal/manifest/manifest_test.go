@@ -177,3 +177,35 @@ func TestAnchorsThatDoNotEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestItemsOfListsStandAlone has a List whose items share text by an anchor: each becomes a document, in which another's anchor means nothing.
+func TestItemsOfListsStandAlone(t *testing.T) {
+	objects := parse(t, `apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: &s {containers: [{image: web}]}}
+- {apiVersion: v1, kind: Pod, metadata: {name: b}, spec: *s}
+`)
+	ReplaceImages(objects, map[string]string{"web": "registry/web:v1"})
+	var out bytes.Buffer
+	if err := Write(&out, objects); err != nil {
+		t.Fatal(err)
+	}
+	want := `---
+{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{image: 'registry/web:v1'}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: b}, spec: {containers: [{image: 'registry/web:v1'}]}}
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// TestLabelsAreOfTheObjectsMetadata holds that nothing below metadata gets labels of its own.
+func TestLabelsAreOfTheObjectsMetadata(t *testing.T) {
+	objects := parse(t, "{apiVersion: v1, kind: Pod, metadata: {name: a, own: {metadata: {}}}, spec: {template: {metadata: {}}}}")
+	Known().SetLabels(objects, map[string]string{"team": "x"})
+	if Get(objects[0].Node, "metadata", "own", "metadata", "labels") != nil || Get(objects[0].Node, "spec", "template", "metadata", "labels") == nil {
+		t.Error("labels are elsewhere")
+	}
+}

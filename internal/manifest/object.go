@@ -5,6 +5,7 @@ package manifest
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,14 +54,23 @@ func fromNode(file string, data []byte, node *yaml.Node) ([]Object, error) {
 		return []Object{o}, nil
 	}
 	var objects []Object
+	shared := hasAlias(items)
 	for _, item := range items.Content {
-		found, err := fromNode(file, data, resolve(item))
+		item = resolve(item)
+		if shared { // what one item names, another may hold
+			item = detached(item)
+		}
+		found, err := fromNode(file, data, item)
 		if err != nil {
 			return nil, err
 		}
 		objects = append(objects, found...)
 	}
 	return objects, nil
+}
+
+func hasAlias(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAlias)
 }
 
 func at(file string, data []byte, line int, cause string) error {

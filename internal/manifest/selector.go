@@ -141,13 +141,13 @@ func compilePath(path string) (*regexp.Regexp, error) {
 	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(plain), `\.\*`, `(\.[^.]+)?`) + "$"), nil
 }
 
-// hits says whether a path is one of the places; field is the last part that "anywhere" stands for.
-func hits(places []*regexp.Regexp, path, field string) bool {
+// hits says whether a spot is one of the places; field is the key that "anywhere" stands for.
+func hits(places []*regexp.Regexp, at *spot, field string) bool {
 	return slices.ContainsFunc(places, func(p *regexp.Regexp) bool {
 		if p == anywhere {
-			return strings.HasSuffix(path, "."+field)
+			return at.key == field
 		}
-		return p.MatchString(path)
+		return p.MatchString(at.String())
 	})
 }
 
