@@ -38,3 +38,7 @@ done_in
 step "davit against the cluster"
 go test -count=1 -tags e2e -timeout 30m ./internal/kube/... ./internal/deploy/helm/... ./internal/image/... ./internal/build/pool/... ./test/e2e/...
 done_in
+
+step "davit while parts of the cluster are away"
+go test -count=1 -tags e2e,outage -timeout 10m ./test/e2e -run 'TestOutage|TestKubelet'
+done_in

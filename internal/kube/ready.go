@@ -109,7 +109,7 @@ func notObserved(u *unstructured.Unstructured) (readiness, bool) {
 	if count(u, 0, "status", "observedGeneration") >= u.GetGeneration() {
 		return readiness{}, false
 	}
-	return readiness{message: "waiting for the change to be observed..."}, true
+	return readiness{message: "waiting for the change to be observed...", next: "no controller acts on it: see whether the cluster's kube-controller-manager runs"}, true
 }
 
 // count reads a number of the object, or gives the one that counts when it is not there.
