@@ -58,7 +58,7 @@ func TestResourceSelector(t *testing.T) {
 		"",
 		"{allow: [{groupKind: Widget.example.com, image: [.spec.image]}]}",
 		"{allow: [{groupKind: Widget.example.com, image: ['.*'], labels: ['.*']}]}",
-		"{allow: [{groupKind: Widget.example.com, image: ['.spec.sidecars.*.image', .spec.engine.picture]}]}",
+		"{allow: [{groupKind: Widget.example.com, image: ['.spec.engine.*.picture', .spec.sidecars.image]}]}",
 		"{allow: [{groupKind: Widget.example.com, image: [.spec.sidecars.nested.image], labels: [.spec.pods.meta.labels]}]}",
 		"{allow: [{groupKind: Widget.example.com, labels: ['.spec.pods.*.meta.labels', .metadata.labels]}]}",
 		"{allow: [{groupKind: Deployment.apps, image: [.spec.template.spec.containers.image]}]}",
