@@ -189,6 +189,7 @@ type deployFlags struct {
 	statusCheckGiven func() bool
 	tolerate         bool
 	cloudRun         plan.CloudRunOptions
+	hydrationDir     string
 	apply            applyFlags
 	rolloutFlags
 }
@@ -202,7 +203,7 @@ func (d *deployFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&d.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
 	f.Lookup("status-check").NoOptDefVal = "true"
 	f.StringVar(&d.rules, "resource-selector-rules-file", "", "file that says where kinds hold images and labels, as resourceSelector does; it has the last word")
-	without(f, "hydration-dir")
+	f.StringVar(&d.hydrationDir, "hydration-dir", plan.DefaultHydrationDir, "folder for the manifests that kpt deploys")
 	addCloudRun(f, &d.cloudRun)
 	d.statusCheckGiven = func() bool { return f.Changed("status-check") }
 }
@@ -232,7 +233,7 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 	if err := d.rolloutFlags.set(&o); err != nil {
 		return o, err
 	}
-	o.CloudRun = d.cloudRun
+	o.CloudRun, o.HydrationDir = d.cloudRun, d.hydrationDir
 	if d.statusCheckGiven() {
 		o.StatusCheck = &d.statusCheck
 	}

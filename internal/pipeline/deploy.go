@@ -101,6 +101,9 @@ func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Ima
 			if err := inCloud.deploy(ctx, p, r, images); err != nil {
 				return err
 			}
+			if err := p.deployKpt(ctx, rolling, i, r); err != nil {
+				return err
+			}
 			if r.Elsewhere {
 				continue
 			}
@@ -178,7 +181,7 @@ func (p *Pipeline) Delete(ctx context.Context, rendered []Rendered) error {
 				errs = append(errs, p.deleteObjects(ctx, r))
 			}
 			errs = append(errs, p.deleteReleases(ctx, r))
-			errs = append(errs, p.deleteCloudRun(ctx, r), p.deleteContainers(ctx, r))
+			errs = append(errs, p.deleteCloudRun(ctx, r), p.deleteKpt(ctx, r), p.deleteContainers(ctx, r))
 		}
 		return errors.Join(errs...)
 	})

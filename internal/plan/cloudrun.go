@@ -23,6 +23,9 @@ func InCluster(c *config.Config) bool {
 	return d.Docker == nil && d.CloudRun == nil || d.Kubectl != nil || d.Helm != nil || d.Kpt != nil
 }
 
+// byDavit says whether davit applies the manifests of a config to a cluster. Where kpt does, nobody else may: each would take the objects from the other.
+func byDavit(c *config.Config) bool { return InCluster(c) && c.Model.Deploy.Kpt == nil }
+
 // cloudRun says where the manifests of a config go in Cloud Run. The flags' word is the last.
 func (d *Deployment) cloudRun(c *config.Config, o Options) error {
 	m := c.Model.Deploy.CloudRun

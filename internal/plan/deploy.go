@@ -20,7 +20,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 	var of []*config.Config
 	for _, c := range configs {
 		m := c.Model
-		if !renders(c) && m.Deploy.Docker == nil && m.Deploy.Helm == nil {
+		if !renders(c) && m.Deploy.Docker == nil && m.Deploy.Helm == nil && m.Deploy.Kpt == nil {
 			continue
 		}
 		d := Deployment{
@@ -28,7 +28,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			Dir:       c.Dir,
 			Deadline:  time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
 			Tolerate:  o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
-			Elsewhere: !InCluster(c),
+			Elsewhere: !byDavit(c),
 			Rollout:   rollout(c, o),
 		}
 		if err := d.manifests(c, o); err != nil {
@@ -40,7 +40,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 				d.Wait = *check
 			}
 		}
-		if err := errors.Join(d.containers(c, configs, project, o), d.cloudRun(c, o)); err != nil {
+		if err := errors.Join(d.containers(c, configs, project, o), d.cloudRun(c, o), d.kpt(c, o)); err != nil {
 			return nil, err
 		}
 		if k := m.Deploy.Kubectl; d.Namespace == "" && k != nil && k.DefaultNamespace != nil {

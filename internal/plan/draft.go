@@ -33,6 +33,7 @@ type Options struct {
 	LocalCluster bool   // images go there without a registry, when nothing else is said
 	Builder      string // address of where to build; empty: as the config says
 	CloudRun     CloudRunOptions
+	HydrationDir string // where manifests for kpt are put; empty: DefaultHydrationDir
 	Getenv       func(string) string
 	Namespace    string
 	Labels       map[string]string

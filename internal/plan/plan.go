@@ -17,6 +17,7 @@ import (
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/deploy/docker"
+	"github.com/davit-dev/davit/internal/deploy/kpt"
 	"github.com/davit-dev/davit/internal/hook"
 	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/inputs"
@@ -122,9 +123,10 @@ type Deployment struct {
 	Rules         []manifest.Rules // where objects hold images and labels; later ones win
 	Labels        map[string]string
 	Force         bool
-	Elsewhere     bool        // the manifests do not go to the cluster
-	Docker        *docker.Set // what runs in a Docker Engine; nil: nothing
-	CloudRun      *CloudRun   // where in Cloud Run the manifests go; nil: nowhere
+	Elsewhere     bool         // davit applies the manifests to no cluster
+	Docker        *docker.Set  // what runs in a Docker Engine; nil: nothing
+	CloudRun      *CloudRun    // where in Cloud Run the manifests go; nil: nowhere
+	Kpt           *kpt.Package // what kpt deploys; nil: nothing
 
 	Wait     bool
 	Deadline time.Duration // zero: each workload's own

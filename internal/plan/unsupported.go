@@ -9,11 +9,9 @@ import (
 )
 
 // Supported refuses, each with its position, the parts of the configs that davit does not carry out: what would be left out silently would be
-// missing in the cluster. A command of which a part is none of its business does not mind it: render and deploy build nothing, build and render
-// deploy nothing.
+// missing in the cluster. A command of which a part is none of its business does not mind it: render and deploy build nothing.
 func Supported(configs []*config.Config, mode string) error {
 	builds := !slices.Contains([]string{"render", "deploy", "delete"}, mode)
-	deploys := !slices.Contains([]string{"build", "test", "render"}, mode)
 	var errs []error
 	for _, c := range configs {
 		m := c.Model
@@ -24,7 +22,6 @@ func Supported(configs []*config.Config, mode string) error {
 			path []any
 		}{
 			{builds && !local, "builds elsewhere than with BuildKit", []any{"build"}},
-			{deploys && m.Deploy.Kpt != nil, "kpt", []any{"deploy", "kpt"}},
 		} {
 			if part.used {
 				errs = append(errs, c.Error("davit does not carry out "+part.what+" yet", "remove it or use a profile without it, or use skaffold for this config", part.path...))
