@@ -125,7 +125,7 @@ func (w *Work) prepare(ctx context.Context, it *item) (err error) {
 	if it.installed() {
 		it.Flags = it.Upgrade
 	}
-	if it.settings, it.foreign, err = it.Release.Deployment(); err != nil {
+	if it.settings, it.foreign, err = it.Deployment(); err != nil {
 		return fmt.Errorf("release %s: %w", it.Name, err)
 	}
 	if it.foreign == "" {

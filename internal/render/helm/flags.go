@@ -46,8 +46,8 @@ func parseFlags(r Release) (flags, error) {
 // parse reads the flags of a release. As in Skaffold, each item is one argument.
 func parse(set *pflag.FlagSet, r Release) error {
 	if err := set.Parse(append(slices.Clone(r.Global), r.Flags...)); err != nil {
-		if _, unknown := errors.AsType[*pflag.NotExistError](err); unknown {
-			return &foreignError{err.Error()}
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+			return &foreignError{"davit does not know helm's flag " + strings.TrimPrefix(unknown.Error(), "unknown flag: ")}
 		}
 		return fmt.Errorf("flags of helm: %w", err)
 	}
