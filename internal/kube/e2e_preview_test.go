@@ -185,3 +185,27 @@ func TestPreviewOfTakingOver(t *testing.T) {
 		}
 	}
 }
+
+// Defaults that client-side apply owns, and what controllers write, do not look as if they went.
+func TestPreviewOfTakingOverDefaults(t *testing.T) {
+	c := newCluster(t)
+	for _, o := range objects(t, previewed) {
+		raw, err := json.Marshal(o.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.SetAnnotations(map[string]string{"kubectl.kubernetes.io/last-applied-configuration": string(raw)})
+		c.create(o.Unstructured, "kubectl-client-side-apply")
+	}
+	deployments := namespaces.GroupVersion().WithResource("deployments")
+	deployments.Group = "apps"
+	eventually(t, "the controller has seen the Deployment", func() bool {
+		return c.get(deployments, "web").GetAnnotations()["deployment.kubernetes.io/revision"] != ""
+	})
+	_, got := c.preview(kube.ApplyOptions{}, previewed)
+	for _, line := range got {
+		if strings.Count(line, ";") != 1 || !strings.Contains(line, "metadata.labels") {
+			t.Errorf("got %s", line)
+		}
+	}
+}

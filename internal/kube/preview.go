@@ -189,9 +189,26 @@ func (a *applier) dryRun(ctx context.Context, it *item) (after *unstructured.Uns
 		}
 	}
 	if err == nil && it.live != nil && a.options.By == nil {
-		err = dropLeftBehind(it.live, after, a.formerManagers(it.live))
+		former := a.formerManagers(it.live)
+		if err = dropLeftBehind(it.live, after, former); err == nil && len(former) > 0 {
+			after = a.withDefaults(ctx, it, after)
+		}
 	}
 	return after, taken, err
+}
+
+// withDefaults asks the server to fill in what it gives to fields without a value. Where it may not be asked, the object stays as it is.
+func (a *applier) withDefaults(ctx context.Context, it *item, u *unstructured.Unstructured) *unstructured.Unstructured {
+	var full *unstructured.Unstructured
+	err := a.client.ask(ctx, func() (err error) {
+		full, err = a.client.in(it.resource, it.GetNamespace()).Update(ctx, u, metav1.UpdateOptions{FieldManager: a.options.manager(), DryRun: []string{metav1.DryRunAll}})
+		return err
+	})
+	if err != nil {
+		return u
+	}
+	full.SetManagedFields(u.GetManagedFields())
+	return full
 }
 
 // compare says what an apply would change. byOthers says that davit does not own the fields.

@@ -222,14 +222,14 @@ func dropLeftBehind(live, after *unstructured.Unstructured, managers []string) e
 	left, kept := fieldpath.NewSet(), fieldpath.NewSet()
 	for _, u := range []*unstructured.Unstructured{live, after} {
 		for _, e := range u.GetManagedFields() {
-			if e.FieldsV1 == nil || e.Subresource != "" {
+			if e.FieldsV1 == nil {
 				continue
 			}
 			fields := fieldpath.NewSet()
 			if err := fields.FromJSON(bytes.NewReader(e.FieldsV1.GetRawBytes())); err != nil {
 				return fmt.Errorf("reading who owns which field: %w", err)
 			}
-			theirs := e.Operation == metav1.ManagedFieldsOperationUpdate && slices.Contains(managers, e.Manager)
+			theirs := e.Subresource == "" && e.Operation == metav1.ManagedFieldsOperationUpdate && slices.Contains(managers, e.Manager)
 			switch {
 			case theirs && u == live:
 				left = left.Union(fields)
