@@ -34,7 +34,9 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 		if err := d.manifests(c, o); err != nil {
 			return nil, err
 		}
-		d.releases(c, o)
+		if err := d.releases(c, o); err != nil {
+			return nil, err
+		}
 		for _, check := range []*bool{m.Deploy.StatusCheck, o.StatusCheck} {
 			if check != nil {
 				d.Wait = *check

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
 )
@@ -17,14 +19,14 @@ type Releases struct {
 
 // releases finds what is deployed by deploy.helm. As in Skaffold, that takes the releases of manifests.helm when there are some, which are not rendered into
 // objects then.
-func (d *Deployment) releases(c *config.Config, o Options) {
+func (d *Deployment) releases(c *config.Config, o Options) (err error) {
 	m := c.Model.Deploy.Helm
 	if m == nil {
-		return
+		return nil
 	}
 	if o.Mode == "render" {
 		d.LegacyCharts = legacyCharts(c, d.Charts)
-		return
+		return nil
 	}
 	r := &Releases{Config: c, Releases: m.Releases, Flags: m.Flags, Path: []any{"deploy", "helm"}}
 	r.Before, r.After = DeployHooks(c, m.Hooks.Before, o), DeployHooks(c, m.Hooks.After, o)
@@ -37,6 +39,11 @@ func (d *Deployment) releases(c *config.Config, o Options) {
 		d.Charts = nil
 	}
 	d.Releases = r
+	if d.Namespace == "" && !renders(c) && len(r.Releases) > 0 && r.Releases[0].Namespace != "" {
+		// Where there are no other objects, the inventory goes where whoever deploys may surely write.
+		d.Namespace, err = o.Templates.Field(c, r.Releases[0].Namespace, nil, append(slices.Clone(r.Path), "releases", 0, "namespace")...)
+	}
+	return err
 }
 
 // legacyCharts are the releases that `davit render` shows beside those of manifests.helm: all of deploy.helm with other names, without flags.

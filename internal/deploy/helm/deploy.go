@@ -67,6 +67,7 @@ func New(k *kube.Client, o Options, sink event.Sink) (*Deployer, error) {
 type Work struct {
 	*Deployer
 	items        []*item
+	inOrder      []*item // each after those that it depends on
 	transform    func(ctx context.Context, objects []manifest.Object) error
 	capabilities *engine.Capabilities
 }

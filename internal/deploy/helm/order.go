@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/davit-dev/davit/internal/kube"
-	"github.com/davit-dev/davit/internal/render/helm"
 )
 
 // Deploy carries the releases out, each as soon as those that it depends on are done. It gives the objects of all of them, in the order of the
@@ -25,7 +24,7 @@ func (w *Work) Deploy(ctx context.Context) ([]kube.Applied, error) {
 		limit = int64(max(1, len(w.items)))
 	}
 	budget := semaphore.NewWeighted(limit)
-	for _, it := range w.inOrder() {
+	for _, it := range w.inOrder {
 		go func() {
 			defer close(it.done)
 			if it.err = w.inTurn(ctx, it, budget); it.err != nil && ctx.Err() == nil {
@@ -68,25 +67,6 @@ func (w *Work) decideAll(ctx context.Context) error {
 	return w.compare(ctx, w.items)
 }
 
-// inOrder gives the releases so that each comes after those that it depends on.
-func (w *Work) inOrder() []*item {
-	releases := make([]helm.Release, len(w.items))
-	for i, it := range w.items {
-		releases[i] = it.Release.Release
-	}
-	levels, err := helm.Order(releases)
-	if err != nil {
-		panic(err) // Prepare has asked already
-	}
-	var all []*item
-	for _, level := range levels {
-		for _, i := range level {
-			all = append(all, w.items[i])
-		}
-	}
-	return all
-}
-
 // inTurn waits for what the release depends on and for its place, and carries it out. One that lacks what an earlier release of the config may
 // bring, a kind or a namespace, is tried again after those: a config that was written for releases one after the other works.
 func (w *Work) inTurn(ctx context.Context, it *item, budget *semaphore.Weighted) error {
@@ -111,7 +91,7 @@ func (w *Work) inTurn(ctx context.Context, it *item, budget *semaphore.Weighted)
 	if !errors.As(err, &missing) {
 		return err
 	}
-	for _, other := range w.inOrder() {
+	for _, other := range w.inOrder {
 		if other == it {
 			break
 		}

@@ -28,8 +28,12 @@ func (d *Deployer) Prepare(ctx context.Context, releases []Release, transform fu
 		plain[i] = r.Release
 		w.items = append(w.items, &item{Release: r, done: make(chan struct{})})
 	}
-	if _, err := helm.Order(plain); err != nil {
+	levels, err := helm.Order(plain)
+	if err != nil {
 		return nil, err
+	}
+	for _, i := range slices.Concat(levels...) {
+		w.inOrder = append(w.inOrder, w.items[i])
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {

@@ -182,8 +182,7 @@ func objectsSince(all []*record) ([]kube.Object, error) {
 // uninstalled. It says what it put back. Releases that --rollback-on-failure has taken back already stay.
 func (w *Work) Undo(ctx context.Context) error {
 	var errs []error
-	order := w.inOrder()
-	for _, it := range slices.Backward(order) {
+	for _, it := range slices.Backward(w.inOrder) {
 		if it.made == nil || it.undone {
 			continue
 		}
