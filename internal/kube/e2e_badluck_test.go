@@ -3,6 +3,7 @@
 package kube_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -341,5 +343,49 @@ func TestTokenThatExpires(t *testing.T) {
 	var unreachable *kube.UnreachableError
 	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "perhaps they expired") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A log that is followed loses no line and tells none twice when the connection breaks, and goes on in the next container.
+func TestLogsOverABrokenConnection(t *testing.T) {
+	c := newCluster(t)
+	img := c.image(`i=0; while [ $i -lt 60 ]; do echo "$HOSTNAME $i"; i=$((i+1)); /bin/busybox usleep 100000; done; exit 1`)
+	r := c.byRoad()
+	began := time.Now()
+	c.mustApply(`{apiVersion: v1, kind: Pod, metadata: {name: counter}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: "` + img.ref + `"}]}}`)
+	ctx, stop := context.WithTimeout(c.ctx, time.Minute)
+	defer stop()
+	var mu sync.Mutex
+	var lines []string
+	var cuts sync.WaitGroup
+	cuts.Go(func() {
+		for range 2 {
+			time.Sleep(2 * time.Second)
+			r.cut()
+			time.Sleep(300 * time.Millisecond)
+			r.build()
+		}
+	})
+	err := c.Tail(ctx, kube.TailOptions{
+		Namespaces: []string{c.namespace}, Since: began, Pick: func(*corev1.Pod) bool { return true }, Warn: func(string) {},
+		Line: func(l kube.LogLine) {
+			mu.Lock()
+			defer mu.Unlock()
+			if lines = append(lines, l.Text); len(lines) == 70 { // ten of the second container
+				stop()
+			}
+		},
+	})
+	cuts.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range lines[:min(len(lines), 70)] {
+		if want := fmt.Sprintf("counter %d", i%60); line != want {
+			t.Fatalf("line %d is %q, not %q, of\n%s", i, line, want, strings.Join(lines, "\n"))
+		}
+	}
+	if len(lines) < 70 {
+		t.Errorf("only %d lines came", len(lines))
 	}
 }
