@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -53,12 +54,54 @@ func readStream(file string, data []byte) ([]*yaml.Node, error) {
 		if size(doc.Content[0], maxNodes) < 0 {
 			return nil, at(file, data, doc.Content[0].Line, "its aliases expand without end")
 		}
+		if key := twice(doc.Content[0]); key != nil {
+			return nil, at(file, data, key.Line, fmt.Sprintf("key %q stands twice in one mapping", key.Value))
+		}
 		roots = append(roots, doc.Content[0])
 	}
 }
 
 func empty(doc *yaml.Node) bool {
 	return doc.Kind == 0 || len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null"
+}
+
+// twice finds a key that a mapping has already.
+func twice(n *yaml.Node) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.MappingNode {
+		const few = 16 // keys, which are found without an index
+		var seen map[string]bool
+		if len(n.Content) > 2*few {
+			seen = make(map[string]bool, len(n.Content)/2)
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
+				continue
+			}
+			again := seen[key.Value]
+			for k := 0; seen == nil && k < i && !again; k += 2 {
+				again = n.Content[k].Kind == yaml.ScalarNode && n.Content[k].Value == key.Value
+			}
+			if again {
+				return key
+			}
+			if seen != nil {
+				seen[key.Value] = true
+			}
+		}
+	}
+	for _, child := range n.Content {
+		if len(child.Content) == 0 {
+			continue
+		}
+		if key := twice(child); key != nil {
+			return key
+		}
+	}
+	return nil
 }
 
 // document is a part of a stream.
@@ -161,7 +204,7 @@ func onlyComments(text string) bool {
 // read finds the document's root; nil when it is empty. stream is all of what the document is a part of.
 func (d *document) read(stream []byte) (ok bool) {
 	if d.root = readBlock(d.text, d.line); d.root != nil || strings.Trim(d.text, " \n") == "" {
-		return true
+		return twice(d.root) == nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(stream[d.begin:d.end]))
 	for {
@@ -176,7 +219,7 @@ func (d *document) read(stream []byte) (ok bool) {
 		if empty(&doc) {
 			continue
 		}
-		if d.root != nil || size(doc.Content[0], maxNodes) < 0 {
+		if d.root != nil || size(doc.Content[0], maxNodes) < 0 || twice(doc.Content[0]) != nil {
 			return false
 		}
 		d.root = doc.Content[0]

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -103,6 +104,26 @@ func TestPlainBlocksAreFast(t *testing.T) {
 	for _, a := range pieces[:7] {
 		if a[0] == '-' || readBlock(a, 0) == nil {
 			t.Errorf("not read as a block:\n%s", a)
+		}
+	}
+}
+
+func TestKeysThatStandTwice(t *testing.T) {
+	const object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+	many := ""
+	for i := range 40 {
+		many += fmt.Sprintf("  k%d: x\n", i)
+	}
+	for text, want := range map[string]string{
+		"data:\n  a: b\n  a: c\n":                   "f.yaml:8:1: manifest cannot be read: key \"a\" stands twice in one mapping",
+		"kind: Pod\n":                               "f.yaml:6:1: manifest cannot be read: key \"kind\" stands twice",
+		"data:\n" + many + "  k3: y\n":              "f.yaml:47:1: manifest cannot be read: key \"k3\" stands twice",
+		"list:\n- {a: b, c: {d: e, d: f}}\n":        "f.yaml:7:1: manifest cannot be read: key \"d\" stands twice",
+		"a: &x {b: c}\nd: {<<: *x, <<: *x, b: d}\n": "",
+	} {
+		_, err := Parse("f.yaml", []byte("---\n---\n"+object+text))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: error %v", text, err)
 		}
 	}
 }
