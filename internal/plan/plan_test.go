@@ -118,9 +118,9 @@ func TestDraftErrorsPointIntoTheFile(t *testing.T) {
 }
 
 func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
-	cs := configs(t, strings.Replace(shop, "rawYaml: ", "remoteManifests: [{manifest: x}], hooks: {before: [{host: {command: [x]}}]}, rawYaml: ", 1))
+	cs := configs(t, strings.Replace(shop, "build:\n", "build:\n  googleCloudBuild: {}\n", 1))
 	err := Supported(cs, "run")
-	for _, want := range []string{"remote manifests", "hooks around rendering", "skaffold.yaml:14:"} {
+	for _, want := range []string{"builds elsewhere than with BuildKit", "skaffold.yaml:5:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
@@ -128,8 +128,8 @@ func TestUnsupportedIsRefusedNotLeftOut(t *testing.T) {
 	if err := Supported(configs(t, shop), "run"); err != nil {
 		t.Errorf("got %v", err)
 	}
-	if err := Supported(cs, "build"); err != nil {
-		t.Errorf("a build has no part in manifests: %v", err)
+	if err := Supported(cs, "render"); err != nil {
+		t.Errorf("rendering has no part in builds: %v", err)
 	}
 }
 

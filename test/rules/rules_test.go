@@ -19,11 +19,11 @@ const module = "github.com/davit-dev/davit/"
 var rooms = map[string][]string{
 	"cmd/davit": {"internal/cli"},
 	"internal/cli": {
-		"internal/build", "internal/cache", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/image", "internal/imagetest",
+		"internal/build", "internal/cache", "internal/command", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/image", "internal/imagetest",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/pipeline", "internal/plan", "internal/render", "internal/report", "internal/tag",
 	},
 	"internal/pipeline": {
-		"internal/build", "internal/cache", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
+		"internal/build", "internal/cache", "internal/command", "internal/config", "internal/deploy", "internal/event", "internal/engine", "internal/hook", "internal/imagetest", "internal/image",
 		"internal/inputs", "internal/kube", "internal/manifest", "internal/plan", "internal/render", "internal/tag",
 	},
 	"internal/deploy":   {"internal/command", "internal/engine", "internal/event", "internal/kube", "internal/manifest", "internal/render"},
