@@ -21,8 +21,12 @@ func (p *Pipeline) Follow(ctx context.Context, f plan.Follow, images []Image, si
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	if len(p.applied) == 0 {
+		p.warn("nothing was deployed to a cluster: --tail and --port-forward have nothing to show")
+		return nil
+	}
 	namespaces := namespacesOf(p.applied)
-	if len(namespaces) == 0 {
+	if len(namespaces) == 0 { // all of it is the cluster's own
 		namespaces = []string{p.Kube.Namespace()}
 	}
 	ports := &forwards{Pipeline: p, open: map[string]bool{}}
