@@ -144,3 +144,52 @@ func (p *project) versionsOf(name string) string {
 	}
 	return strings.Join(all, ", ")
 }
+
+// TestReleasesTogether plans, deploys, fails and goes back with two releases, of which one depends on the other.
+func TestReleasesTogether(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.write("chart/Chart.yaml", "apiVersion: v2\nname: small\nversion: 0.1.0\n")
+	p.write("chart/values.yaml", "name: fine\ngreeting: hello\n")
+	p.write("chart/templates/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"{{ .Release.Name }}-{{ .Values.name }}\"}\ndata: {greeting: {{ .Values.greeting }}}\n")
+	p.write("skaffold.yaml", `apiVersion: skaffold/v4beta13
+kind: Config
+metadata: {name: small}
+deploy:
+  helm:
+    hooks:
+      before: [{host: {command: [echo, getting ready]}}]
+      after: [{host: {command: [echo, all is there]}}]
+    releases:
+    - name: second
+      chartPath: chart
+      dependsOn: [first]
+      setValues: {name: fine}
+    - name: first
+      chartPath: chart
+      setValues: {greeting: hello}
+`)
+	p.davit("plan", "--exit-code").fails(2).says("create release/second", "create configmap/second-fine", "create release/first", "4 objects to create")
+	p.davit("run").ok().says("getting ready", "configmap/first-fine created", "release/first created", "configmap/second-fine created", "release/second created", "all is there")
+	made, err := suite.client.CoreV1().ConfigMaps(p.namespace).Get(t.Context(), "first-fine", metav1.GetOptions{})
+	if err != nil || made.Labels["app.kubernetes.io/managed-by"] != "Helm" || made.Annotations["meta.helm.sh/release-name"] != "first" {
+		t.Errorf("the object is marked %v %v: %v", made.Labels, made.Annotations, err)
+	}
+	p.davit("plan", "--exit-code").ok().says("4 objects unchanged", "Nothing to do")
+
+	p.replace("skaffold.yaml", "greeting: hello", "greeting: goodbye")
+	p.davit("plan").ok().says("change release/first", "values changed: greeting", "data.greeting: hello → goodbye", "2 objects unchanged")
+	p.replace("skaffold.yaml", "name: fine", "name: Not-Valid")
+	failed := p.davit("run", "--rollback-on-failure").fails(1).complains("release second: ", "second-Not-Valid")
+	failed.says("release/first configured", "release first", "went back to revision 1")
+	made, err = suite.client.CoreV1().ConfigMaps(p.namespace).Get(t.Context(), "first-fine", metav1.GetOptions{})
+	if err != nil || made.Data["greeting"] != "hello" {
+		t.Errorf("after the rollback the object says %v: %v", made.Data, err)
+	}
+	p.replace("skaffold.yaml", "name: Not-Valid", "name: fine")
+	p.davit("run").ok().says("release/first configured")
+	if got := p.records("first"); got != "1:superseded 2:superseded 3:superseded 4:deployed" {
+		t.Errorf("the records are %s", got)
+	}
+	p.davit("delete").ok().says("release/second deleted", "release/first deleted")
+}
