@@ -65,6 +65,9 @@ func (p *Pipeline) keep(ctx context.Context, all sets, images []Image, r kube.Re
 				content.Images, r.Images, err = p.imagesIn(ctx, s.objects, images)
 			}
 			if err == nil {
+				if r.Changed == "" && len(s.releases) == 0 {
+					r.Note = "deployed by a run that broke off"
+				}
 				r.Commit, r.Releases = commit(), s.releases
 				err = p.record(ctx, s, r, content)
 			}
