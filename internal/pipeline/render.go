@@ -49,13 +49,31 @@ func (p *Pipeline) Render(ctx context.Context, deployments []plan.Deployment) ([
 	if err := p.beforeRendering(ctx, deployments); err != nil {
 		return nil, err
 	}
-	var errs []error
-	for i, d := range deployments {
-		objects, err := p.sources(ctx, d)
-		rendered[i], errs = Rendered{Deployment: d, Objects: objects}, append(errs, err)
-		errs = append(errs, manifest.SetValues(rendered[i].Objects, p.Rendering.Values))
+	kustomizations := 0
+	for _, d := range deployments {
+		kustomizations += len(d.Kustomize)
 	}
-	return rendered, errors.Join(errs...)
+	err := sideBySide(len(deployments), func(i int) error {
+		objects, err := p.sources(ctx, deployments[i], kustomizations > 1)
+		rendered[i] = Rendered{Deployment: deployments[i], Objects: objects}
+		return errors.Join(err, manifest.SetValues(objects, p.Rendering.Values))
+	})
+	return rendered, err
+}
+
+// sideBySide does the parts of a work, as many at a time as there are processors. The errors of all come together, in order.
+func sideBySide(parts int, work func(part int) error) error {
+	errs := make([]error, parts)
+	var group errgroup.Group
+	group.SetLimit(max(2, runtime.NumCPU()))
+	for i := range parts {
+		group.Go(func() error {
+			errs[i] = work(i)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs, all of them
+	return errors.Join(errs...)
 }
 
 func (p *Pipeline) helm(d plan.Deployment) helm.Options {
@@ -108,25 +126,16 @@ func (p *Pipeline) charts(ctx context.Context, d plan.Deployment, from *plan.Cha
 	if _, err := helm.Order(charts); err != nil {
 		return nil, err
 	}
-	objects, errs := make([][]manifest.Object, len(charts)), make([]error, len(charts))
-	var group errgroup.Group
-	group.SetLimit(max(2, runtime.NumCPU()))
-	for i, r := range charts {
-		group.Go(func() error {
-			rendered, err := helm.Render(ctx, r, p.helm(d), p.Sink)
-			if err == nil {
-				objects[i], err = rendered.Template()
-			}
-			if err != nil {
-				errs[i] = fmt.Errorf("rendering charts: %w", err)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // the errors are in errs, all of them
-	var all []manifest.Object
-	for _, o := range objects {
-		all = append(all, o...)
-	}
-	return all, errors.Join(errs...)
+	objects := make([][]manifest.Object, len(charts))
+	err = sideBySide(len(charts), func(i int) error {
+		rendered, err := helm.Render(ctx, charts[i], p.helm(d), p.Sink)
+		if err == nil {
+			objects[i], err = rendered.Template()
+		}
+		if err != nil {
+			return fmt.Errorf("rendering charts: %w", err)
+		}
+		return nil
+	})
+	return slices.Concat(objects...), err
 }

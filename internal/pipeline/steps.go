@@ -21,11 +21,15 @@ import (
 	"github.com/davit-dev/davit/internal/render/kustomize"
 )
 
-// sources makes what does not depend on what is built, in Skaffold's order. Each kind of source is transformed by itself.
-func (p *Pipeline) sources(ctx context.Context, d plan.Deployment) ([]manifest.Object, error) {
+// sources makes what does not depend on what is built, in Skaffold's order. Each kind of source is transformed by itself. several says that there are
+// several kustomizations in this run.
+func (p *Pipeline) sources(ctx context.Context, d plan.Deployment, several bool) ([]manifest.Object, error) {
+	kustomizations := func(ctx context.Context, d plan.Deployment) ([]manifest.Object, error) {
+		return p.kustomizations(ctx, d, several)
+	}
 	var all []manifest.Object
 	var errs []error
-	for _, source := range []func(context.Context, plan.Deployment) ([]manifest.Object, error){p.packages, p.raw, p.kustomizations} {
+	for _, source := range []func(context.Context, plan.Deployment) ([]manifest.Object, error){p.packages, p.raw, kustomizations} {
 		objects, err := source(ctx, d)
 		for _, f := range d.Steps.Transform {
 			if err == nil && len(objects) > 0 {
@@ -60,15 +64,16 @@ func (p *Pipeline) raw(ctx context.Context, d plan.Deployment) ([]manifest.Objec
 	return all, errors.Join(errs...)
 }
 
-func (p *Pipeline) kustomizations(ctx context.Context, d plan.Deployment) (all []manifest.Object, err error) {
-	var errs []error
-	for _, path := range d.Kustomize {
-		objects, err := kustomize.Build(ctx, kustomize.Options{
-			Dir: d.Dir, Path: path, Args: d.KustomizeArgs, Environ: p.Environ, LookPath: p.Rendering.LookPath, Helm: p.helm(d),
+func (p *Pipeline) kustomizations(ctx context.Context, d plan.Deployment, several bool) (all []manifest.Object, err error) {
+	objects := make([][]manifest.Object, len(d.Kustomize))
+	err = sideBySide(len(d.Kustomize), func(i int) (err error) {
+		objects[i], err = kustomize.Build(ctx, kustomize.Options{
+			Dir: d.Dir, Path: d.Kustomize[i], Args: d.KustomizeArgs, Environ: p.Environ, LookPath: p.Rendering.LookPath, Helm: p.helm(d),
+			Several: several,
 		}, p.Sink)
-		all, errs = append(all, objects...), append(errs, err)
-	}
-	return all, errors.Join(errs...)
+		return err
+	})
+	return slices.Concat(objects...), err
 }
 
 // live reads objects of a cluster.

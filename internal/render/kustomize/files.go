@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -23,8 +24,8 @@ type files struct {
 	helm    helmSettings
 	sink    event.Sink
 	made    map[string][]byte // by path
-	// ownSchema says that a kustomization changed the OpenAPI schema of the process.
-	ownSchema bool
+	// ownSchema says that a kustomization changes the OpenAPI schema of the process, which shared says that it must not.
+	ownSchema, shared bool
 	// origins says that the first kustomization itself asks for annotations of origin, so that they stay; namespace is its namespace.
 	origins, rooted bool
 	namespace       string
@@ -63,7 +64,9 @@ func (f *files) kustomization(dir string, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	k.FixKustomization()
-	f.ownSchema = f.ownSchema || len(k.OpenAPI) > 0
+	if f.ownSchema = f.ownSchema || len(k.OpenAPI) > 0; f.ownSchema && f.shared {
+		return nil, errors.New("it brings an OpenAPI schema")
+	}
 	metadata := k.BuildMetadata
 	if !f.rooted {
 		f.rooted, f.namespace = true, k.Namespace

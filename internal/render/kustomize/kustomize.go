@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/manifest"
@@ -35,6 +36,8 @@ type Options struct {
 	LookPath func(name string) (string, error)
 	// Helm is for charts in kustomizations, with --enable-helm.
 	Helm helm.Options
+	// Several says that others are rendered at the same time. For one alone, not reading the schema early may save that altogether.
+	Several bool
 }
 
 // Build renders one kustomization. The objects come in the order in which `kustomize build` prints them; their File is the
@@ -50,17 +53,17 @@ func Build(ctx context.Context, o Options, sink event.Sink) ([]manifest.Object, 
 	return o.byLibrary(ctx, s, sink)
 }
 
-// processSchema guards the OpenAPI schema that the library keeps for the whole process: a kustomization that brings its own must
-// neither meet another's nor leave its own behind.
-var processSchema sync.Mutex
+// processSchema guards the OpenAPI schema that the library keeps for the whole process: kustomizations without a schema of their own share the
+// built-in one; one that brings its own must neither meet another's nor leave its own behind.
+var processSchema sync.RWMutex
 
 func (o Options) byLibrary(ctx context.Context, s settings, sink event.Sink) ([]manifest.Object, error) {
 	files := o.files(ctx, s, sink)
-	processSchema.Lock()
-	defer processSchema.Unlock()
-	m, err := krusty.MakeKustomizer(s.options()).Run(files, o.root())
-	if files.ownSchema {
-		openapi.ResetOpenAPI()
+	files.shared = o.Several
+	m, err := o.run(files, s)
+	if files.ownSchema && files.shared {
+		files = o.files(ctx, s, sink) // once more, alone
+		m, err = o.run(files, s)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -69,6 +72,22 @@ func (o Options) byLibrary(ctx context.Context, s settings, sink event.Sink) ([]
 		return nil, fmt.Errorf("kustomization %s: %w", o.Path, o.explain(cmp.Or(files.broken, err)))
 	}
 	return o.objects(m, files.origins)
+}
+
+func (o Options) run(files *files, s settings) (resmap.ResMap, error) {
+	if files.shared {
+		processSchema.RLock()
+		defer processSchema.RUnlock()
+		openapi.SchemaForResourceType(kyaml.TypeMeta{}) // from here on the schema is only read, which the library does without a lock
+	} else {
+		processSchema.Lock()
+		defer processSchema.Unlock()
+	}
+	m, err := krusty.MakeKustomizer(s.options()).Run(files, o.root())
+	if files.ownSchema && !files.shared {
+		openapi.ResetOpenAPI()
+	}
+	return m, err
 }
 
 // root is the path as the library wants it.

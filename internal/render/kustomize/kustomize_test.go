@@ -94,19 +94,24 @@ func withoutOut(files []txtar.File) (out []txtar.File) {
 	return out
 }
 
-// TestSideBySide has kustomizations with and without a schema of their own built at once: each comes out as it does alone.
+// TestSideBySide has all archives built at once, kustomizations with a schema of their own among them: each comes out as it does alone.
 func TestSideBySide(t *testing.T) {
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var group sync.WaitGroup
-	for _, name := range []string{"own_schema", "overlay"} {
-		a, err := txtar.ParseFile("testdata/" + name + ".txtar")
+	for _, archive := range archives {
+		a, err := txtar.ParseFile(archive)
 		if err != nil {
 			t.Fatal(err)
 		}
 		dir, sections := unpack(t, a)
-		for range 5 {
+		words := strings.Fields(sections["build"])
+		for i := range 4 {
 			group.Go(func() {
-				if got := build(kustomize.Options{Dir: dir, Path: strings.TrimSpace(sections["build"])}); got != sections["out"] {
-					t.Errorf("%s: got\n%s", name, got)
+				if got := build(kustomize.Options{Dir: dir, Path: words[0], Args: words[1:], Several: i > 0}); got != sections["out"] {
+					t.Errorf("%s: got\n%s", archive, got)
 				}
 			})
 		}
