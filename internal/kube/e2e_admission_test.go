@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/davit-dev/davit/internal/kube"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // webhook is an admission webhook on this machine, for ConfigMaps of c's namespace. answer says what it says of an object, by name: empty lets it in.
@@ -115,6 +116,10 @@ func TestQuota(t *testing.T) {
 		return `{apiVersion: v1, kind: Secret, metadata: {name: ` + name + `}}`
 	}
 	c.mustApply(quota, secret("a"), secret("b"))
+	eventually(t, "the quota counts", func() bool {
+		used, _, _ := unstructured.NestedString(c.get(namespaced("resourcequotas"), "few").Object, "status", "used", "count/secrets")
+		return used == "2"
+	})
 	_, _, err := c.apply(kube.ApplyOptions{}, quota, secret("a"), secret("b"), secret("c"))
 	if err == nil || !strings.Contains(err.Error(), "applying secret/c") || !strings.Contains(err.Error(), "exceeded quota: few") || !strings.Contains(err.Error(), "raise the quota") {
 		t.Errorf("got %v", err)
