@@ -269,7 +269,6 @@ func (d *Deployer) network(ctx context.Context, set Set) error {
 
 // start creates and starts the container of a task, unless it runs already.
 func (d *Deployer) start(ctx context.Context, set Set, r *found, t *task, images map[string]Image) error {
-	t.began = d.Now()
 	if t.verb != "unchanged" {
 		if err := d.create(ctx, set, r, t, images[t.Image].Ref); err != nil {
 			return err
@@ -278,6 +277,7 @@ func (d *Deployer) start(ctx context.Context, set Set, r *found, t *task, images
 			return fmt.Errorf("starting %s of image %s: %w", t.resource(), t.Image, err)
 		}
 	}
+	t.began = d.Now()
 	d.Sink.Emit(event.ObjectApplied{Resource: t.resource(), Verb: t.verb})
 	return nil
 }
