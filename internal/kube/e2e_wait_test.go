@@ -139,7 +139,7 @@ func TestCrashShowsTheLastLines(t *testing.T) {
 	c.failsWith(kube.WaitOptions{}, deployment("web", bad.ref), "deployment.apps/web", "pod web-", "container main", "exit code 3", "\n    cannot find my database")
 	c.failsWith(kube.WaitOptions{}, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}}}`,
 		"job.batch/j", "BackoffLimitExceeded", "cannot find my database")
-	c.failsWith(kube.WaitOptions{}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
+	c.failsWith(kube.WaitOptions{Settle: 2 * time.Second}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
 }
 
 // The pods of the generation before may fail as they like.

@@ -227,7 +227,7 @@ func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
 	}
 	r.failure = fmt.Sprintf("not ready after %s", l.deadline)
 	if l.trouble == nil {
-		r.failure += ": " + r.message
+		r.failure += ": " + cmp.Or(r.message, "its pods have not stayed up long enough")
 		r.next = cmp.Or(r.next, "see its pods and their logs, or give it more time (deploy.statusCheckDeadlineSeconds)")
 	}
 	l.fail(r)
@@ -237,6 +237,9 @@ func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
 // cluster warned of the pod, such as a probe that fails, and the log of a container that runs all the same.
 func (w *waiter) lastWord(pods []*corev1.Pod) *trouble {
 	i := slices.IndexFunc(pods, func(p *corev1.Pod) bool { return !isReady(p) })
+	if i < 0 {
+		i = slices.IndexFunc(pods, hasCrashed) // and has not stayed up long enough since
+	}
 	if i < 0 {
 		return nil
 	}
@@ -266,6 +269,13 @@ func (w *waiter) lastWord(pods []*corev1.Pod) *trouble {
 		}
 	}
 	return t
+}
+
+func hasCrashed(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		now, before := s.State.Terminated, s.LastTerminationState.Terminated
+		return now != nil && now.ExitCode != 0 || before != nil && before.ExitCode != 0
+	})
 }
 
 // progress says what is new.
