@@ -60,7 +60,7 @@ spec:
     metadata: {labels: {app: web}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: main, image: IMAGE, args: {{ toJson .Values.web }}}]
+      containers: [{name: main, image: {{ .Values.image | default "IMAGE" }}, args: {{ toJson .Values.web }}}]
 `
 
 func TestHooks(t *testing.T) {
@@ -96,10 +96,11 @@ func TestHooks(t *testing.T) {
 
 func TestAtomic(t *testing.T) {
 	p := newPlace(t)
-	r := p.chart("web", strings.ReplaceAll(hookChart, "IMAGE", p.image()))
+	image := p.image()
+	r := p.chart("web", strings.ReplaceAll(hookChart, "IMAGE", image))
 	r.Install = []string{"--no-hooks", "--atomic", "--timeout=60s"}
 	r.Upgrade = r.Install
-	_, err := p.deploy(set(r, "web", "{exit 1}"))
+	_, err := p.deploy(set(r, "image", image+"-missing"))
 	expectError(t, err, "deployment.apps/web", "was uninstalled, as --rollback-on-failure asks")
 	p.expectHistory("web", "")
 	if p.has(kind("apps", "Deployment"), "web") {
@@ -107,7 +108,7 @@ func TestAtomic(t *testing.T) {
 	}
 	p.said()
 	p.mustDeploy(r)
-	_, err = p.deploy(set(r, "web", "{exit 1}"))
+	_, err = p.deploy(set(r, "image", image+"-missing"))
 	expectError(t, err, "deployment.apps/web", "went back to revision 1, as --rollback-on-failure asks")
 	p.expectHistory("web", "1 superseded, 2 failed, 3 deployed")
 }
