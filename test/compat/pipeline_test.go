@@ -126,8 +126,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// run runs one of the tools and gives its standard output.
-func (h *halves) run(tool string, args ...string) string {
+// run runs one of the tools.
+func (h *halves) run(tool string, args ...string) {
 	h.t.Helper()
 	if tool == "davit" {
 		var out, errs bytes.Buffer
@@ -135,18 +135,15 @@ func (h *halves) run(tool string, args ...string) string {
 		if code := cli.Main(w, args); code != 0 {
 			h.t.Fatalf("davit %v: %s%s", args, out.String(), errs.String())
 		}
-		return out.String()
+		return
 	}
 	ctx, cancel := context.WithTimeout(h.t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.skaffold, args...)
-	var errs bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stderr = h.dir, h.environ, &errs
-	out, err := cmd.Output()
-	if err != nil {
-		h.t.Fatalf("skaffold %v: %v\n%s%s", args, err, out, errs.String())
+	cmd.Dir, cmd.Env = h.dir, h.environ
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.t.Fatalf("skaffold %v: %v\n%s", args, err, out)
 	}
-	return string(out)
 }
 
 // TestHalvesOfAPipeline gives each tool what the other built and rendered.
