@@ -230,7 +230,7 @@ func options(mode string, c *configFlags, b *buildFlags, d *deployFlags) (plan.O
 		return o, nil
 	}
 	o.Force, o.Tolerate, o.ApplyOptions = d.force, d.tolerate, d.apply.options()
-	if err := d.rolloutFlags.set(&o); err != nil {
+	if err := d.set(&o); err != nil {
 		return o, err
 	}
 	o.CloudRun, o.HydrationDir = d.cloudRun, d.hydrationDir

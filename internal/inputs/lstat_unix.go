@@ -17,7 +17,7 @@ func lstatIn(dir *os.File, name string) (state, error) {
 		if err == nil {
 			break
 		}
-		if err != unix.EINTR { //nolint:errorlint // it is a bare number
+		if err != unix.EINTR {
 			return state{}, &fs.PathError{Op: "lstat", Path: dir.Name() + "/" + name, Err: err}
 		}
 	}

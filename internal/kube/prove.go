@@ -118,14 +118,15 @@ func digestIn(s string) string {
 
 // ProofErrors takes the containers that differ out of what Prove returns.
 func ProofErrors(err error) []*ProofError {
-	if proof, ok := err.(*ProofError); ok {
-		return []*ProofError{proof}
-	}
 	var all []*ProofError
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // before As, which would find the first of them
 		for _, e := range joined.Unwrap() {
 			all = append(all, ProofErrors(e)...)
 		}
+		return all
+	}
+	if proof, ok := errors.AsType[*ProofError](err); ok {
+		all = append(all, proof)
 	}
 	return all
 }

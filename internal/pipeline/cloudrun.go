@@ -32,7 +32,7 @@ func (c *cloudRuns) deploy(ctx context.Context, p *Pipeline, r Rendered, images 
 	for _, i := range images {
 		c.images = append(c.images, cloudrun.Image{Name: i.Name, Ref: i.Ref, Digest: i.Digest})
 	}
-	hooks := plan.Rollout{Before: r.CloudRun.Before, After: r.CloudRun.After, Logs: r.Rollout.Logs}
+	hooks := plan.Rollout{Before: r.CloudRun.Before, After: r.CloudRun.After, Logs: r.Logs}
 	return p.around(ctx, hooks, nil, func() ([]string, error) {
 		applied, err := c.deployer.Apply(ctx, r.CloudRun.Target, objects)
 		if err != nil {

@@ -100,7 +100,7 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 		}
 	}
 	o.Document = plan.NewDocument(&plan.Cluster{Context: p.Kube.Context(), Server: p.Kube.Server()}, planned, slices.Concat(objects...))
-	o.Document.Preflight = preflight
+	o.Preflight = preflight
 	return o, nil
 }
 

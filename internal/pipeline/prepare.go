@@ -47,7 +47,7 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	d.tagged, err = p.references(ctx, drafts)
 	if err != nil {
 		cancel()
-		<-first
+		_ = <-first // it was cancelled
 		return nil, err
 	}
 	close(d.tags)

@@ -45,7 +45,7 @@ func Apply(configs []*config.Config, project string, o Options) (Deployment, err
 	if len(configs) == 1 {
 		return d, d.applying(configs[0], o)
 	}
-	d.Applying = o.ApplyOptions.applying()
+	d.Applying = o.applying()
 	for _, c := range configs {
 		if k := c.Model.Deploy.Kubectl; k != nil && len(k.Flags.Global)+len(k.Flags.Apply) > 0 {
 			return d, c.Error("apply cannot tell which objects these flags are for", "choose one config with --module", "deploy", "kubectl", "flags")

@@ -115,7 +115,7 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // applying reads deploy.kubectl.flags. A flag that davit does not know by its meaning leaves that part to the kubectl command.
 func (d *Deployment) applying(c *config.Config, o Options) error {
-	d.Applying = o.ApplyOptions.applying()
+	d.Applying = o.applying()
 	if c.Model.Deploy.Kubectl == nil {
 		return nil
 	}
