@@ -14,6 +14,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/render/helm"
 	"github.com/davit-dev/davit/internal/manifest"
 )
 
@@ -64,7 +65,17 @@ func (w *Work) carryOut(ctx context.Context, it *item) error {
 	case unchanged:
 		return w.putBack(ctx, it)
 	}
+	w.sink.Emit(event.Info{Message: "deploying, as by: " + it.command()})
 	return w.revise(ctx, it)
+}
+
+// command is the helm command that would do the same.
+func (it *item) command() string {
+	r, verb := it.Release.Release, "install"
+	if r.Flags = it.Install; it.installed() {
+		r.Flags, verb = it.Upgrade, "upgrade"
+	}
+	return helm.CommandTo(verb, r)
 }
 
 func (d *Deployer) tell(it *item, verb string) { d.tellOf(it.Name, it.Namespace, verb) }

@@ -14,7 +14,12 @@ import (
 
 // Command is the helm command line that does the same, quoted for a shell. Overrides have no flag: they stand as the file that Skaffold
 // makes of them.
-func Command(r Release) string { return quoted(r.arguments("template", "skaffold-overrides.yaml")) }
+func Command(r Release) string { return CommandTo("template", r) }
+
+// CommandTo is Command for another verb: install, upgrade.
+func CommandTo(verb string, r Release) string {
+	return quoted(r.arguments(verb, "skaffold-overrides.yaml"))
+}
 
 func quoted(args []string) string {
 	words := []string{"helm"}
