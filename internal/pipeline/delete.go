@@ -39,6 +39,7 @@ func (p *Pipeline) Doomed(ctx context.Context, rendered []Rendered) ([]map[strin
 		}
 	}
 	for _, r := range rendered {
+		p.doomedElsewhere(r)
 		if r.Releases == nil || len(r.Releases.Releases) == 0 {
 			continue
 		}
@@ -51,4 +52,19 @@ func (p *Pipeline) Doomed(ctx context.Context, rendered []Rendered) ([]map[strin
 		}
 	}
 	return out, nil
+}
+
+// doomedElsewhere tells what Delete would take away that davit did not apply to a cluster.
+func (p *Pipeline) doomedElsewhere(r Rendered) {
+	for image := range r.Docker.Images() {
+		p.Sink.Emit(event.Note{Message: fmt.Sprintf("The container of image %s would be removed", image)})
+	}
+	if r.CloudRun != nil {
+		for _, o := range r.Objects {
+			p.Sink.Emit(event.Note{Message: fmt.Sprintf("The %s %s would be deleted from Cloud Run", o.Kind(), o.Name())})
+		}
+	}
+	if r.Kpt != nil {
+		p.Sink.Emit(event.Note{Message: "The kpt package " + r.Kpt.Dir + " would be destroyed"})
+	}
 }

@@ -35,6 +35,10 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	if err != nil {
 		return o, err
 	}
+	if p.Kube == nil && len(rendered) > 0 {
+		p.warn("nothing goes to a cluster: what a Docker Engine or Cloud Run would be asked for is not planned, only the images")
+		rendered = nil
+	}
 	if len(rendered) == 0 {
 		o.Document = plan.NewDocument(nil, planned, nil)
 		return o, nil
