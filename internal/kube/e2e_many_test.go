@@ -22,7 +22,7 @@ func TestManyObjects(t *testing.T) {
 		name     string
 		requests int
 		verb     string
-	}{{"first", 500 + 6, kube.VerbCreated}, {"again", 3, kube.VerbUnchanged}} {
+	}{{"first", 500 + 10, kube.VerbCreated}, {"again", 3, kube.VerbUnchanged}} {
 		c.reconnect()
 		objects := objects(t, all.String())
 		start := time.Now()
