@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,8 +48,7 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	d.tagged, err = p.references(ctx, drafts)
 	if err != nil {
 		cancel()
-		_ = <-first // it was cancelled
-		return nil, err
+		return nil, cmp.Or(err, <-first) // which was cancelled
 	}
 	close(d.tags)
 	p.announceTags(drafts, d.tagged)

@@ -115,7 +115,7 @@ func (p *place) create(fields map[string]any) {
 	p.t.Helper()
 	o, err := kube.NewObject(fields, "")
 	if err == nil {
-		err = p.Client.Create(p.t.Context(), o, "test")
+		err = p.Create(p.t.Context(), o, "test")
 	}
 	if err != nil {
 		p.t.Fatal(err)
@@ -127,7 +127,7 @@ func (p *place) remove(gvk schema.GroupVersionKind, namespace, object string) {
 	o, err := kube.NewObject(map[string]any{"apiVersion": gvk.GroupVersion().String(), "kind": gvk.Kind,
 		"metadata": map[string]any{"name": object, "namespace": namespace}}, "")
 	if err == nil {
-		err = p.Client.Remove(context.WithoutCancel(p.t.Context()), o)
+		err = p.Remove(context.WithoutCancel(p.t.Context()), o)
 	}
 	if err != nil {
 		p.t.Error(err)
