@@ -3,18 +3,21 @@ package helm_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"go.yaml.in/yaml/v3"
+	k8syaml "sigs.k8s.io/yaml"
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/manifest"
@@ -80,6 +83,47 @@ func TestRender(t *testing.T) {
 }
 
 func isOut(f txtar.File) bool { return f.Name == "out" }
+
+// TestBigValues hands a chart values of some megabytes, which come back as they were.
+func TestBigValues(t *testing.T) {
+	const many = 10000
+	var values, want strings.Builder
+	values.WriteString("big:\n")
+	for i := range many {
+		fmt.Fprintf(&values, "  key%05d: {number: %d, text: \"%s\", list: [%d, \"%d\"]}\n", i, i, strings.Repeat("x", 80), i, i)
+		fmt.Fprintf(&want, "%d=%d.%d;", i, i, i)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "c/Chart.yaml"), []byte("apiVersion: v2\nname: c\nversion: 1.0.0\n"))
+	write(t, filepath.Join(dir, "c/values.yaml"), []byte(values.String()))
+	write(t, filepath.Join(dir, "c/templates/all.yaml"), []byte(`apiVersion: v1
+kind: ConfigMap
+metadata: {name: all}
+data:
+  all: {{ range $k, $v := .Values.big }}{{ $v.number }}={{ index $v.list 0 }}.{{ index $v.list 1 }};{{ end }}
+  big: {{ .Values.big | toYaml | b64enc }}
+`))
+	made := render(t.Context(), dir, helm.Release{Name: "rel", Namespace: "default", Chart: filepath.Join(dir, "c")})
+	if made.err != nil || len(made.objects) != 1 {
+		t.Fatal(made.err, len(made.objects))
+	}
+	object, err := made.objects[0].Value()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := object["data"].(map[string]any)
+	if data["all"] != want.String() {
+		t.Error("the values came out otherwise")
+	}
+	var before, after map[string]any
+	text, err := base64.StdEncoding.DecodeString(data["big"].(string))
+	if err == nil {
+		err = errors.Join(k8syaml.Unmarshal([]byte(values.String()), &before), k8syaml.Unmarshal(text, &after)) // yaml.v3 takes quadratic time
+	}
+	if err != nil || !reflect.DeepEqual(before["big"], any(after)) {
+		t.Errorf("toYaml gave other values: %v", err)
+	}
+}
 
 func unpack(t *testing.T, archive string) (a *txtar.Archive, dir string, s settings) {
 	t.Helper()
