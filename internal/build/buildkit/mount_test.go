@@ -55,7 +55,8 @@ func TestLayersOfABaseAreMounted(t *testing.T) {
 			m := &mounts{there: map[string]bool{}}
 			host := serveRegistry(t, m.wrap)
 			b := at(where)(t, os.Getenv)
-			mustBuild(t, b, request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/first:v1" }))
+			base := project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY Dockerfile /base-of-" + path.Base(t.Name()) + "\n"}) // no other test's layer
+			mustBuild(t, b, request(t, base, func(r *build.Request, _ *build.Docker) { r.Ref = host + "/first:v1" }))
 			on := project(t, map[string]string{"Dockerfile": "FROM " + host + "/first:v1\nCOPY Dockerfile /again\n"})
 			mustBuild(t, b, request(t, on, func(r *build.Request, _ *build.Docker) { r.Ref = host + "/second:v1" }))
 			// The base's one layer is mounted; the image's own, and its configuration, are uploaded.

@@ -137,6 +137,8 @@ func (j *job) build(ctx context.Context) error {
 		return err
 	}
 	o.Dockerfile = c.dockerfile
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	r, w := io.Pipe()
 	sent := make(chan error, 1)
 	go func() {
@@ -144,8 +146,6 @@ func (j *job) build(ctx context.Context) error {
 		w.CloseWithError(err)
 		sent <- err
 	}()
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	answer, err := j.client.ImageBuild(ctx, r, o)
 	if err == nil {
 		err = j.follow(ctx, stop, answer.Body)
