@@ -78,20 +78,23 @@ func configWith(manifests string) string {
 	return text.String() + "manifests:\n" + manifests
 }
 
-// service is a Deployment and a Service.
+// service is a Deployment and a Service, written as most people write them.
 func service(name, image string) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: %[1]s
-  labels: {app: %[1]s}
+  labels:
+    app: %[1]s
 spec:
   replicas: 2
   selector:
-    matchLabels: {app: %[1]s}
+    matchLabels:
+      app: %[1]s
   template:
     metadata:
-      labels: {app: %[1]s}
+      labels:
+        app: %[1]s
     spec:
       containers:
       - name: server
@@ -100,23 +103,35 @@ spec:
         - name: http
           containerPort: 8080
         env:
-        - {name: LOG_LEVEL, value: info}
+        - name: LOG_LEVEL
+          value: info
         - name: PASSWORD
-          valueFrom: {secretKeyRef: {name: %[1]s, key: password}}
+          valueFrom:
+            secretKeyRef:
+              name: %[1]s
+              key: password
         resources:
-          requests: {cpu: 50m, memory: 64Mi}
-          limits: {memory: 128Mi}
+          requests:
+            cpu: 50m
+            memory: 64Mi
+          limits:
+            memory: 128Mi
         readinessProbe:
-          httpGet: {path: /healthz, port: http}
+          httpGet:
+            path: /healthz
+            port: http
 ---
 apiVersion: v1
 kind: Service
 metadata:
   name: %[1]s
 spec:
-  selector: {app: %[1]s}
+  selector:
+    app: %[1]s
   ports:
-  - {name: http, port: 80, targetPort: http}
+  - name: http
+    port: 80
+    targetPort: http
 `, name, image)
 }
 
