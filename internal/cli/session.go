@@ -249,7 +249,8 @@ func (s *session) pipeline(b *buildFlags) {
 	for _, c := range s.configs {
 		artifacts += len(c.Model.Build.Artifacts)
 	}
-	s.pipe.Workers = plan.Workers(s.configs, b.concurrency, artifacts, max(2, runtime.NumCPU()))
+	// Two more than there are processors: a build waits for its daemon and a registry, too.
+	s.pipe.Workers = plan.Workers(s.configs, b.concurrency, artifacts, runtime.NumCPU()+2)
 	s.index = inputs.OpenIndex(s.world.cacheDir("index"), s.world.Dir, s.world.Now, s.sink)
 	s.pipe.Inputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(false)})
 	s.pipe.PullingInputs = inputs.NewReader(inputs.Options{Index: s.index, Base: s.pipe.Cache.Bases(true)})
