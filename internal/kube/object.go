@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,6 +25,35 @@ func NewObject(fields map[string]any, origin string) (Object, error) {
 		return Object{}, fmt.Errorf("%s: reading the object: %w", origin, err)
 	}
 	return ParseObject(raw, origin)
+}
+
+// Manifest is an object as it is written down.
+type Manifest interface {
+	Value() (map[string]any, error)
+	Origin() string
+}
+
+// NewObjects makes objects of manifests; those that name no namespace get the one given. The errors of all come together.
+func NewObjects[M Manifest](manifests []M, namespace string) ([]Object, error) {
+	objects := make([]Object, 0, len(manifests))
+	var errs []error
+	for _, m := range manifests {
+		fields, err := m.Value()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		object, err := NewObject(fields, m.Origin())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if object.GetNamespace() == "" {
+			object.SetNamespace(namespace)
+		}
+		objects = append(objects, object)
+	}
+	return objects, errors.Join(errs...)
 }
 
 // ParseObject makes an Object of its JSON.

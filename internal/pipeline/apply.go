@@ -98,6 +98,18 @@ func (p *Pipeline) deleteOptions(d plan.Deployment) kube.DeleteOptions {
 	return o
 }
 
+// clusterFlags lead another command to the same cluster; ofContext is its flag for the context.
+func (p *Pipeline) clusterFlags(ofContext string) []string {
+	var flags []string
+	if name := p.Kube.Context(); name != "" {
+		flags = append(flags, ofContext, name)
+	}
+	if p.Deploying.Kubeconfig != "" {
+		flags = append(flags, "--kubeconfig", p.Deploying.Kubeconfig)
+	}
+	return flags
+}
+
 // kubectl gives objects to the kubectl command, for the flags that only that knows.
 func (p *Pipeline) kubectl(d plan.Deployment, args []string) func(context.Context, []kube.Object) error {
 	return func(ctx context.Context, objects []kube.Object) error {
@@ -115,18 +127,11 @@ func (p *Pipeline) kubectl(d plan.Deployment, args []string) func(context.Contex
 		if err != nil {
 			return err
 		}
-		cluster := []string{path}
-		if p.Kube.Context() != "" {
-			cluster = append(cluster, "--context", p.Kube.Context())
-		}
-		if p.Deploying.Kubeconfig != "" {
-			cluster = append(cluster, "--kubeconfig", p.Deploying.Kubeconfig)
-		}
 		shown := "kubectl " + strings.Join(args, " ")
 		p.Sink.Emit(event.Note{Message: "Running " + shown + ", as deploy.kubectl.flags has flags that only kubectl knows"})
 		var said []string
 		err = command.Command{
-			Args: slices.Concat(cluster, args, []string{"-f", "-"}), Dir: d.Dir, Environ: p.Environ, Stdin: bytes.NewReader(text),
+			Args: slices.Concat([]string{path}, p.clusterFlags("--context"), args, []string{"-f", "-"}), Dir: d.Dir, Environ: p.Environ, Stdin: bytes.NewReader(text),
 			Line: func(line string) {
 				said = append(said, line)
 				p.Sink.Emit(event.Info{Message: line})

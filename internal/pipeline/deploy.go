@@ -151,25 +151,7 @@ func (p *Pipeline) namespace(d plan.Deployment) string {
 
 // objects gives the objects as the cluster gets them, with their namespace.
 func (p *Pipeline) objects(r Rendered) ([]kube.Object, error) {
-	objects := make([]kube.Object, 0, len(r.Objects))
-	var errs []error
-	for _, o := range r.Objects {
-		fields, err := o.Value()
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		object, err := kube.NewObject(fields, o.Origin())
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if object.GetNamespace() == "" {
-			object.SetNamespace(p.namespace(r.Deployment))
-		}
-		objects = append(objects, object)
-	}
-	return objects, errors.Join(errs...)
+	return kube.NewObjects(r.Objects, p.namespace(r.Deployment))
 }
 
 // Delete takes away what the deployments put into the cluster.

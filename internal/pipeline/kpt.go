@@ -74,12 +74,5 @@ func (p *Pipeline) deleteKpt(ctx context.Context, r Rendered) error {
 }
 
 func (p *Pipeline) deployingKpt() kpt.Options {
-	o := kpt.Options{LookPath: p.Rendering.LookPath, Environ: p.Environ, Sink: p.Sink}
-	if p.Deploying.Kubeconfig != "" {
-		o.Cluster = append(o.Cluster, "--kubeconfig", p.Deploying.Kubeconfig)
-	}
-	if name := p.Kube.Context(); name != "" {
-		o.Cluster = append(o.Cluster, "--context", name)
-	}
-	return o
+	return kpt.Options{LookPath: p.Rendering.LookPath, Environ: p.Environ, Sink: p.Sink, Cluster: p.clusterFlags("--context")}
 }

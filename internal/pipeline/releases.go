@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/davit-dev/davit/internal/config/template"
 	"github.com/davit-dev/davit/internal/deploy/helm"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
@@ -26,17 +25,14 @@ func (r Rendered) all() []manifest.Object {
 
 // PrepareReleases renders the Helm releases of all deployments, and reads what is deployed of them. rendered itself stays as it is.
 func (p *Pipeline) PrepareReleases(ctx context.Context, rendered []Rendered, artifacts []plan.Artifact, images []Image) ([]Rendered, error) {
-	known := make([]template.Image, len(images))
-	for i, image := range images {
-		known[i] = template.Image{Name: image.Name, Reference: image.Ref}
-	}
+	known := forTemplates(images)
 	out := slices.Clone(rendered)
 	errs := make([]error, len(rendered))
 	for i, r := range rendered {
 		if r.Releases == nil || len(r.Releases.Releases) == 0 {
 			continue
 		}
-		releases, err := p.releases(r.Deployment, template.Images(known))
+		releases, err := p.releases(r.Deployment, known)
 		if err != nil {
 			errs[i] = err
 			continue
@@ -75,12 +71,7 @@ func (p *Pipeline) transform(ctx context.Context, rendered []Rendered, i int, ob
 func (p *Pipeline) deployer(d plan.Deployment, edits bool) (*helm.Deployer, error) {
 	o := helm.Options{
 		Render: p.helm(d), Driver: p.variable("HELM_DRIVER"), Force: d.Force, Settle: settle, Now: p.Now, Edits: edits,
-	}
-	if p.Kube.Context() != "" {
-		o.Cluster = append(o.Cluster, "--kube-context", p.Kube.Context())
-	}
-	if p.Deploying.Kubeconfig != "" {
-		o.Cluster = append(o.Cluster, "--kubeconfig", p.Deploying.Kubeconfig)
+		Cluster: p.clusterFlags("--kube-context"),
 	}
 	if d.Releases != nil {
 		o.Concurrency = d.Releases.Concurrency

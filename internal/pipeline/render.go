@@ -93,12 +93,18 @@ func (p *Pipeline) chartNamespace() string {
 	return "default"
 }
 
-// RenderCharts adds the objects of charts, whose values may speak of the images. rendered itself stays as it is.
-func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images []Image) ([]Rendered, error) {
+// forTemplates are the variables by which templates know images.
+func forTemplates(images []Image) map[string]string {
 	known := make([]template.Image, len(images))
 	for i, image := range images {
 		known[i] = template.Image{Name: image.Name, Reference: image.Ref}
 	}
+	return template.Images(known)
+}
+
+// RenderCharts adds the objects of charts, whose values may speak of the images. rendered itself stays as it is.
+func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images []Image) ([]Rendered, error) {
+	known := forTemplates(images)
 	out := make([]Rendered, len(rendered))
 	errs := make([]error, len(rendered))
 	for i, r := range rendered {
@@ -107,7 +113,7 @@ func (p *Pipeline) RenderCharts(ctx context.Context, rendered []Rendered, images
 			if charts == nil {
 				continue
 			}
-			made, err := p.charts(ctx, r.Deployment, charts, template.Images(known))
+			made, err := p.charts(ctx, r.Deployment, charts, known)
 			out[i].Objects, errs[i] = slices.Concat(out[i].Objects, made), errors.Join(errs[i], err)
 		}
 	}

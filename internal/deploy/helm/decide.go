@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -261,29 +260,15 @@ const (
 
 // clusterObjects makes objects of a release ready for the cluster: with their namespace and, if marked, Helm's marks.
 func clusterObjects(name, namespace string, objects []manifest.Object, marked bool) ([]kube.Object, error) {
-	out := make([]kube.Object, 0, len(objects))
-	var errs []error
-	for _, o := range objects {
-		fields, err := o.Value()
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		object, err := kube.NewObject(fields, o.Origin())
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if object.GetNamespace() == "" {
-			object.SetNamespace(namespace)
-		}
-		if marked {
-			object.SetLabels(with(object.GetLabels(), labelManagedBy, managedByHelm))
-			object.SetAnnotations(with(object.GetAnnotations(), annotationName, name, annotationNamespace, namespace))
-		}
-		out = append(out, object)
+	out, err := kube.NewObjects(objects, namespace)
+	if err != nil || !marked {
+		return out, err
 	}
-	return out, errors.Join(errs...)
+	for _, object := range out {
+		object.SetLabels(with(object.GetLabels(), labelManagedBy, managedByHelm))
+		object.SetAnnotations(with(object.GetAnnotations(), annotationName, name, annotationNamespace, namespace))
+	}
+	return out, nil
 }
 
 func with(m map[string]string, pairs ...string) map[string]string {
