@@ -20,3 +20,14 @@ need_root() {
 		exit 1
 	fi
 }
+
+# tool NAME PACKAGE VERSION builds a Go command, once for all checkouts, and prints where it is.
+tool() {
+	local dir=${XDG_CACHE_HOME:-$HOME/.cache}/davit-tools/$1-$3-$(go env GOVERSION)
+	if [ ! -x "$dir/$1" ]; then
+		step "building $1 $3 (once, some minutes)" >&2
+		GOBIN=$dir go install "$2@$3" >&2
+		done_in >&2
+	fi
+	echo "$dir/$1"
+}

@@ -13,17 +13,12 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-tools=${XDG_CACHE_HOME:-$HOME/.cache}/davit-tools/golangci-lint-$GOLANGCI_VERSION-$(go env GOVERSION)
-if [ ! -x "$tools/golangci-lint" ]; then
-	step "building golangci-lint $GOLANGCI_VERSION (once, some minutes)"
-	GOBIN=$tools go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$GOLANGCI_VERSION"
-	done_in
-fi
+linter=$(tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint "$GOLANGCI_VERSION")
 
 step "golangci-lint"
-"$tools/golangci-lint" run --build-tags e2e ./...
+"$linter" run --build-tags e2e ./...
 # Not where kubebox links Kubernetes in: the linters would analyse all of that.
-(cd kubebox && "$tools/golangci-lint" run --build-tags e2e ./internal/host/... ./internal/image/... ./internal/supervise/... ./internal/program/... ./e2e/...)
+(cd kubebox && "$linter" run --build-tags e2e ./internal/host/... ./internal/image/... ./internal/supervise/... ./internal/program/... ./e2e/...)
 # Nor syft, which sbom links in.
 (cd sbom && go vet ./...)
 done_in

@@ -13,6 +13,10 @@ step "building davit and kubebox (the first time takes about 20 minutes)"
 make --no-print-directory build kubebox
 done_in
 
+# The real helm renders the same charts, and reads and changes what davit deployed.
+DAVIT_COMPAT_HELM=$(tool helm helm.sh/helm/v4/cmd/helm v4.3.1)
+export DAVIT_COMPAT_HELM
+
 step "unit tests, with the race detector"
 go test -race ./...
 (cd kubebox && go test ./...)
