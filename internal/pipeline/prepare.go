@@ -111,30 +111,26 @@ func (d *decisions) decide(ctx context.Context, level []int) error {
 // one decides about a draft.
 func (d *decisions) one(ctx context.Context, i int) error {
 	draft := d.drafts[i]
-	waits := draft.Waits(d.refs)
-	var made inputs.Manifest
-	var err error
-	if len(waits) == 0 && draft.Tagged == nil {
-		if made, err = d.read(ctx, draft, d.refs); err != nil {
+	if draft.Tagged != nil { // what is built speaks of the tag
+		if err := d.untilTagged(ctx); err != nil {
 			return err
 		}
-	}
-	select {
-	case <-d.tags:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if draft.Tagged != nil {
 		spec, err := draft.Tagged(d.tagged[i])
 		if err != nil {
 			return err
 		}
 		draft.Spec = withRunMode(findDockerfile(draft, spec), draft.Mode)
-		if len(waits) == 0 {
-			if made, err = d.read(ctx, draft, d.refs); err != nil {
-				return err
-			}
+	}
+	waits := draft.Waits(d.refs)
+	var made inputs.Manifest
+	var err error
+	if len(waits) == 0 {
+		if made, err = d.read(ctx, draft, d.refs); err != nil {
+			return err
 		}
+	}
+	if err := d.untilTagged(ctx); err != nil {
+		return err
 	}
 	var found plan.Found
 	if len(waits) == 0 {
@@ -144,6 +140,16 @@ func (d *decisions) one(ctx context.Context, i int) error {
 	}
 	d.artifacts[i] = plan.Decide(draft, d.tagged[i], made, found, waits)
 	return nil
+}
+
+// untilTagged waits for the tags.
+func (d *decisions) untilTagged(ctx context.Context) error {
+	select {
+	case <-d.tags:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // findSources looks where the drafts' Dockerfiles are, and what those ask for.
