@@ -68,13 +68,12 @@ func (d *Deployer) await(ctx context.Context, t Target, it *item) (state, error)
 	}
 	late, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	said := ""
+	message, said := "waiting for it to start", ""
 	for {
 		now, err := it.look(late)
 		if err == nil && !t.Wait {
 			return now, nil
 		}
-		message := "waiting for it to start"
 		if r := now.ready(); err == nil && r != nil {
 			if r.Status == "True" {
 				return now, nil
