@@ -22,6 +22,9 @@ type rolloutFlags struct {
 	tail      bool
 	forward   string
 	deletions time.Duration
+
+	chartTests      bool
+	chartTestsGiven func() bool
 }
 
 func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
@@ -31,6 +34,8 @@ func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&r.tail, "tail", false, "show the logs of what was deployed, until Ctrl-C")
 	f.StringVar(&r.forward, "port-forward", "off", "forward ports to this machine, until Ctrl-C: user (those of the config), services, pods, debug, or several of them; without a value user,services")
 	f.Lookup("port-forward").NoOptDefVal = "true"
+	f.BoolVar(&r.chartTests, "chart-tests", false, "run the tests of the releases' charts once all is ready, as 'helm test' does (default: as the annotation davit.dev/chart-tests says)")
+	r.chartTestsGiven = func() bool { return f.Changed("chart-tests") }
 	f.DurationVar(&r.deletions, "wait-for-deletions-max", 0, "how long to wait for objects that are being deleted before they are made anew (default 2m)")
 	without(f, "wait-for-deletions", "wait-for-deletions-delay") // it always waits, by watches
 }
@@ -38,6 +43,9 @@ func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
 // set takes over what planning needs to know.
 func (r *rolloutFlags) set(o *plan.Options) error {
 	o.Together, o.LoadBalancers, o.Deletions = !r.iterative, r.balancers, r.deletions
+	if r.chartTestsGiven != nil && r.chartTestsGiven() {
+		o.ChartTests = &r.chartTests
+	}
 	if _, err := plan.ParseForward(r.forward); err != nil {
 		return usageError{fmt.Errorf("--port-forward: %w", err)}
 	}

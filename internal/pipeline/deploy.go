@@ -135,7 +135,10 @@ func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Ima
 		}
 		p.Sink.Emit(e)
 	})
-	return p.prove(ctx, &rolling.seen, images, timed)
+	if err := p.prove(ctx, &rolling.seen, images, timed); err != nil {
+		return err
+	}
+	return p.testCharts(ctx, rendered)
 }
 
 func (p *Pipeline) set(d plan.Deployment) kube.Set {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 // `delete` know them; without a config no inventory is kept.
 func Apply(configs []*config.Config, project string, o Options) (Deployment, error) {
 	d := Deployment{Namespace: o.Namespace, Dir: o.WorkDir, Labels: o.Labels, Force: o.Force, Wait: true, Tolerate: o.Tolerate}
+	if o.ChartTests != nil && *o.ChartTests {
+		return d, errors.New("davit apply deploys no releases, so there are no tests of charts to run: leave out --chart-tests")
+	}
 	var err error
 	if d.Rules, err = Rules(configs, o); err != nil {
 		return d, err

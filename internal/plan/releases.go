@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/model"
@@ -14,7 +16,27 @@ type Releases struct {
 	Flags       model.HelmFlags
 	Path        []any // where they stand in the config
 	Concurrency int   // at a time; 0: all
+	Tests       bool  // run those of the charts
 	Rollout
+}
+
+// ChartTestsAnnotation says, among a config's metadata.annotations, whether the tests of its releases' charts run.
+const ChartTestsAnnotation = "davit.dev/chart-tests"
+
+// chartTests says whether the tests of a config's charts run: what the command line says wins.
+func chartTests(c *config.Config, o Options) (bool, error) {
+	text := c.Annotations[ChartTestsAnnotation]
+	if text == "" {
+		text = "false"
+	}
+	wanted, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, c.Error(fmt.Sprintf("%q is neither true nor false", text), `write "true" to run the tests of the charts`, "metadata", "annotations", ChartTestsAnnotation)
+	}
+	if o.ChartTests != nil {
+		wanted = *o.ChartTests
+	}
+	return wanted, nil
 }
 
 // releases finds what is deployed by deploy.helm. As in Skaffold, that takes the releases of manifests.helm when there are some, which are not rendered into
@@ -31,6 +53,9 @@ func (d *Deployment) releases(c *config.Config, o Options) (err error) {
 	r := &Releases{Config: c, Releases: m.Releases, Flags: m.Flags, Path: []any{"deploy", "helm"}}
 	r.Before, r.After = DeployHooks(c, m.Hooks.Before, o), DeployHooks(c, m.Hooks.After, o)
 	r.Logs = d.Logs
+	if r.Tests, err = chartTests(c, o); err != nil {
+		return err
+	}
 	if m.Concurrency != nil {
 		r.Concurrency = *m.Concurrency
 	}

@@ -26,6 +26,7 @@ type RolloutOptions struct {
 	LoadBalancers bool
 	Custom        []CustomKind
 	Deletions     time.Duration // how long objects that are being deleted may take to go; zero: davit's own
+	ChartTests    *bool         // nil: as the config says
 }
 
 // CustomKind picks kinds by regular expressions, which may match anywhere in a group and a kind. One that is nil matches all.

@@ -48,6 +48,19 @@ func TestWithHelm(t *testing.T) {
 	command("rollback", "web", "2")
 	expect(t, p.mustDeploy(set(r, "greeting", "one")), "configmap/web configured")
 	p.expectHistory("web", "1 superseded, 2 superseded, 3 superseded, 4 superseded, 5 deployed")
+
+	// Each of the two reads how the tests went that the other ran.
+	tested := set(p.chart("tested", strings.ReplaceAll(testedChart, "IMAGE", p.image())), "script", "sleep 1")
+	if _, _, err := p.tested(tested); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, command("status", "tested"), "TEST SUITE:", "tested-ping", "Phase:", "Succeeded", "TEST SUITE:", "tested-smoke", "Phase:", "Succeeded")
+	expect(t, command("test", "tested"), "STATUS: deployed", "REVISION: 1", "Phase:", "Succeeded", "Phase:", "Succeeded")
+	if tests, _, err := p.tested(tested); tests != 2 || err != nil {
+		t.Errorf("after helm's, davit ran %d tests: %v", tests, err)
+	}
+	p.expectHistory("tested", "1 deployed")
+
 	command("uninstall", "web")
 	if p.has(kind("", "ConfigMap"), "web") {
 		t.Error("helm's uninstall left what davit deployed")

@@ -94,6 +94,70 @@ func TestHooks(t *testing.T) {
 	}
 }
 
+// testedChart has a test that is a Job and passes, and then one that is a pod and does what the value says.
+const testedChart = `
+-- values.yaml --
+script: exit 0
+-- templates/tests.yaml --
+apiVersion: v1
+kind: Pod
+metadata: {name: "{{ .Release.Name }}-ping", annotations: {helm.sh/hook: test-success, helm.sh/hook-weight: "5", helm.sh/hook-delete-policy: "before-hook-creation,hook-succeeded"}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: IMAGE, args: ['{{ .Values.script }}']}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: "{{ .Release.Name }}-smoke", annotations: {helm.sh/hook: "test,post-delete", helm.sh/hook-output-log-policy: hook-succeeded}}
+spec:
+  template:
+    spec: {restartPolicy: Never, terminationGracePeriodSeconds: 0, containers: [{name: main, image: IMAGE, args: [echo smoke]}]}
+-- templates/config.yaml --
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ .Release.Name }}"}
+data: {script: {{ .Values.script | quote }}}
+`
+
+// tested deploys a release and runs its tests.
+func (p *place) tested(r helm.Release) (tests int, said string, err error) {
+	p.t.Helper()
+	w, err := p.deployer(helm.Options{}).Prepare(p.t.Context(), []helm.Release{r}, untouched)
+	if err == nil {
+		_, err = w.Deploy(p.t.Context())
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.said()
+	tests, err = w.Test(p.t.Context())
+	return tests, p.said(), err
+}
+
+func TestChartTests(t *testing.T) {
+	p := newPlace(t)
+	r := p.chart("web", strings.ReplaceAll(testedChart, "IMAGE", p.image()))
+	r.Install = []string{"--no-hooks"}                    // which is not about tests
+	for _, verb := range []string{"created", "deleted"} { // tests run again where nothing changed, in the place of those before
+		tests, said, err := p.tested(r)
+		if err != nil || tests != 2 {
+			t.Fatalf("%d tests: %v", tests, err)
+		}
+		expect(t, said, "job.batch/web-smoke "+verb, "release web, hook web-smoke, main: smoke", "pod/web-ping created", "pod/web-ping deleted",
+			"release/web passed the tests of its chart in ", "s: web-smoke, web-ping")
+	}
+	_, said, err := p.tested(set(r, "script", "echo nobody is there; exit 3"))
+	expectError(t, err, "release web: test hook web-ping: pod/web-ping", "pod web-ping, container main", "the container crashed with exit code 3", "its last log lines:\n    nobody is there")
+	if strings.Contains(said, "passed") || !p.has(kind("", "Pod"), "web-ping") {
+		t.Errorf("the failed test is gone, or is said to have passed:\n%s", said)
+	}
+	p.expectHistory("web", "1 superseded, 2 deployed")
+	if tests, _, err := p.tested(p.chart("untested", plainChart)); tests != 0 || err != nil {
+		t.Errorf("a chart without tests has %d: %v", tests, err)
+	}
+}
+
 func TestAtomic(t *testing.T) {
 	p := newPlace(t)
 	image := p.image()

@@ -28,18 +28,24 @@ const (
 	onFailure      = "hook-failed"
 )
 
-// runHooks runs the hooks of a moment one after the other, by weight and name. Each must have ended well before the next starts.
-func (d *Deployer) runHooks(ctx context.Context, r *record, moment string, s settings) error {
+// hooksOf are the hooks of a moment in their order, by weight and name.
+func (r *record) hooksOf(moment string) []*hook {
 	var hooks []*hook
 	for _, h := range r.Hooks {
 		if slices.Contains(h.Events, moment) {
 			hooks = append(hooks, h)
 		}
 	}
+	slices.SortStableFunc(hooks, func(a, b *hook) int { return cmp.Or(cmp.Compare(a.Weight, b.Weight), cmp.Compare(a.Name, b.Name)) })
+	return hooks
+}
+
+// runHooks runs the hooks of a moment one after the other. Each must have ended well before the next starts.
+func (d *Deployer) runHooks(ctx context.Context, r *record, moment string, s settings) error {
 	if s.NoHooks {
 		return nil
 	}
-	slices.SortStableFunc(hooks, func(a, b *hook) int { return cmp.Or(cmp.Compare(a.Weight, b.Weight), cmp.Compare(a.Name, b.Name)) })
+	hooks := r.hooksOf(moment)
 	for i, h := range hooks {
 		if err := d.runHook(ctx, r, h, s); err != nil {
 			cleanup := context.WithoutCancel(ctx)
@@ -126,8 +132,13 @@ func (d *Deployer) awaitHook(ctx context.Context, applied []kube.Applied, s sett
 			return fmt.Errorf("pod %s has not ended after %s", a.Live.GetName(), s.Timeout)
 		case err != nil:
 			return err
+		case phase == corev1.PodFailed: // the wait says why
+			if _, err := d.kube.Wait(ctx, []kube.Applied{a}, kube.WaitOptions{Deadline: s.Timeout}, d.sink); err != nil {
+				return err
+			}
+			return fmt.Errorf("pod %s failed", a.Live.GetName())
 		case phase != corev1.PodSucceeded:
-			return fmt.Errorf("pod %s failed: see its log, which the annotation helm.sh/hook-output-log-policy: hook-failed brings here", a.Live.GetName())
+			return fmt.Errorf("pod %s was deleted while it ran", a.Live.GetName())
 		}
 	}
 	return nil

@@ -49,11 +49,7 @@ func (r *record) revision() Revision {
 func (w *Work) Revisions() []Revision {
 	var all []Revision
 	for _, it := range w.items {
-		r := it.deployed
-		if it.made != nil {
-			r = it.made
-		}
-		if r != nil {
+		if r := it.current(); r != nil {
 			all = append(all, r.revision())
 		}
 	}
