@@ -258,8 +258,8 @@ func TestRegistryThatDoesNotAnswer(t *testing.T) {
 			t.Errorf("%s: one warning with %q was expected, not %q", host, says, w.warnings)
 		}
 		// What is asked for by itself is an error, as soon.
-		_, err = c.Resolve(t.Context(), []string{host + "/web0:v1", host + "/web1:v1"})
-		if err == nil || !strings.Contains(err.Error(), host+"/web0:v1") || !strings.Contains(err.Error(), says) {
+		_, errs := c.Resolve(t.Context(), []string{host + "/web0:v1", host + "/web1:v1"})
+		if err := errs[0]; err == nil || !strings.Contains(err.Error(), host+"/web0:v1") || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: resolving gives %v", host, err)
 		}
 		for what, ask := range map[string]func(context.Context, string) ([]string, error){"digests": c.Digests, "platforms": c.Platforms} {
@@ -279,12 +279,15 @@ func TestResolve(t *testing.T) {
 	c := w.cache("")
 	one, two := w.host+"/web:v1", w.host+"/a/b:v2"
 	want := []string{w.push(one), w.push(two)}
-	if got, err := c.Resolve(t.Context(), []string{one, two}); err != nil || !slices.Equal(got, want) {
-		t.Errorf("got %q, %v", got, err)
+	if got, errs := c.Resolve(t.Context(), []string{one, two}); errors.Join(errs...) != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v", got, errs)
 	}
-	_, err := c.Resolve(t.Context(), []string{one, w.host + "/web:v9", "127.0.0.1:1/gone:v1", "127.0.0.1:1/gone:v2"})
-	for _, says := range []string{"there is no image " + w.host + "/web:v9", "127.0.0.1:1/gone:v1", "127.0.0.1:1/gone:v2"} {
-		if err == nil || !strings.Contains(err.Error(), says) {
+	got, errs := c.Resolve(t.Context(), []string{one, w.host + "/web:v9", "127.0.0.1:1/gone:v1", "127.0.0.1:1/gone:v2"})
+	if got[0] != want[0] || errs[0] != nil {
+		t.Errorf("beside those that are not found: got %q, %v", got[0], errs[0])
+	}
+	for i, says := range []string{"there is no image " + w.host + "/web:v9", "127.0.0.1:1/gone:v1", "127.0.0.1:1/gone:v2"} {
+		if err := errs[i+1]; err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want it to name %s", err, says)
 		}
 	}

@@ -14,12 +14,12 @@ import (
 // ErrNoImage says that a registry answered, and has no such image.
 var ErrNoImage = errors.New("there is no image")
 
-// Resolve finds the digests behind references in their registries, in parallel, in their order. The error names all that cannot be found; a
-// registry that does not answer is given up after its first failure.
-func (c *Cache) Resolve(ctx context.Context, refs []string) ([]string, error) {
+// Resolve finds the digests behind references in their registries, in parallel, in their order; errs are in that order, too, nil for each that was found. A registry
+// that does not answer is given up after its first failure.
+func (c *Cache) Resolve(ctx context.Context, refs []string) (digests []string, errs []error) {
 	batch := c.registry.open(ctx, refs, false)
 	defer batch.close()
-	digests, errs := make([]string, len(refs)), make([]error, len(refs))
+	digests, errs = make([]string, len(refs)), make([]error, len(refs))
 	var g errgroup.Group
 	g.SetLimit(c.o.Concurrency)
 	for i, ref := range refs {
@@ -29,7 +29,7 @@ func (c *Cache) Resolve(ctx context.Context, refs []string) ([]string, error) {
 		})
 	}
 	_ = g.Wait()
-	return digests, errors.Join(append(errs, ctx.Err())...)
+	return digests, errs
 }
 
 func (b *batch) resolve(ref string) (string, error) {

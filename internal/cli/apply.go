@@ -94,10 +94,7 @@ func runApply(ctx context.Context, w World, o *applyOptions, files []string) (er
 	if err != nil {
 		return err
 	}
-	if err := s.pipe.SetImages(rendered, nil); err != nil { // the labels alone
-		return err
-	}
-	if err := s.pipe.SetNamespace(rendered, s.flags.namespace); err != nil {
+	if rendered, err = s.pipe.Complete(ctx, rendered, nil, nil); err != nil { // namespace and labels
 		return err
 	}
 	return s.andFollow(ctx, &o.deploy.rolloutFlags, images, func() error { return s.pipe.Deploy(ctx, rendered, images) })

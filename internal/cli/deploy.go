@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
@@ -77,7 +74,11 @@ func runDeploy(ctx context.Context, w World, o *deployOptions) (err error) {
 			return err
 		}
 	}
-	if err := s.pin(ctx, images); err != nil {
+	if s.cluster.Local { // their tags are all that there is
+		for i := range images {
+			images[i].Local = images[i].Local || images[i].Digest == ""
+		}
+	} else if err := s.pipe.Resolve(ctx, images, true); err != nil {
 		return err
 	}
 	s.deploying(&o.deploy.apply)
@@ -102,50 +103,9 @@ func (s *session) deploy(ctx context.Context, rendered []pipeline.Rendered, arti
 		s.sink.Emit(event.Warning{Message: "the config names no manifests: nothing is deployed"})
 		return nil
 	}
-	rendered, err := s.pipe.RenderCharts(ctx, rendered, images)
+	rendered, err := s.pipe.Complete(ctx, rendered, artifacts, images)
 	if err != nil {
 		return err
 	}
-	if rendered, err = s.pipe.PrepareReleases(ctx, rendered, artifacts, images); err != nil {
-		return err
-	}
-	if err := s.pipe.SetImages(rendered, images); err != nil {
-		return err
-	}
-	if err := s.pipe.SetNamespace(rendered, s.flags.namespace); err != nil { // says what stays elsewhere
-		return err
-	}
-	if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
-		return err
-	}
-	if rendered, err = s.pipe.Finish(ctx, rendered); err != nil {
-		return err
-	}
 	return s.pipe.Deploy(ctx, rendered, images)
-}
-
-// pin gives images that are known by their tags only the digests that their registries have now. One whose registry does not say is deployed by
-// its tag; one that its registry does not have is an error.
-func (s *session) pin(ctx context.Context, images []pipeline.Image) error {
-	for i := range images {
-		image := &images[i]
-		if image.Digest != "" {
-			continue
-		}
-		if s.cluster.Local {
-			image.Local = true
-			continue
-		}
-		digests, err := s.pipe.Cache.Resolve(ctx, []string{image.Ref})
-		if errors.Is(err, cache.ErrNoImage) || ctx.Err() != nil {
-			return err
-		}
-		if err != nil {
-			s.sink.Emit(event.Warning{Message: fmt.Sprintf("%v: %s is deployed by its tag, and what runs is not proven", err, image.Name)})
-			continue
-		}
-		image.Digest, image.Index = digests[0], true
-		image.Ref += "@" + image.Digest
-	}
-	return nil
 }

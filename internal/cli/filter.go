@@ -91,7 +91,7 @@ func runFilter(ctx context.Context, w World, o *filterOptions) error {
 		return err
 	}
 	rendered := []pipeline.Rendered{{Deployment: plan.Deployment{Rules: rules, Labels: s.options.Labels}, Objects: objects}}
-	if err := (&pipeline.Pipeline{Sink: sink}).SetImages(rendered, images); err != nil {
+	if _, err := (&pipeline.Pipeline{Sink: sink}).Complete(ctx, rendered, nil, images); err != nil {
 		return err
 	}
 	return writeObjects(w, "", objects)

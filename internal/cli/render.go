@@ -86,28 +86,11 @@ func runRender(ctx context.Context, w World, o *renderOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if !o.offline { // charts are told the namespace, and put into their objects what they want
-		if err := s.pipe.SetNamespace(rendered, o.config.namespace); err != nil {
-			return err
-		}
-	}
-	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
+	if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
 		return err
 	}
-	if err := s.pipe.SetImages(rendered, images); err != nil {
-		return err
-	}
-	if !o.offline {
-		if s.kube != nil {
-			if s.pipe.Nodes, err = o.nodes.options(ctx, s); err != nil {
-				return err
-			}
-		}
-		if err := s.pipe.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
-			return err
-		}
-	}
-	if rendered, err = s.pipe.Finish(ctx, rendered); err != nil {
+	s.pipe.Rendering.KeepNamespaces = o.offline
+	if rendered, err = s.pipe.Complete(ctx, rendered, artifacts, images); err != nil {
 		return err
 	}
 	return o.write(w, rendered)
@@ -123,7 +106,7 @@ func (o *renderOptions) find(ctx context.Context, w World, s *session) ([]plan.A
 		o.images.tag = o.build.tag
 		images, err := o.images.read(w, nil, s.options.Repo)
 		if err == nil && source == plan.DigestRemote {
-			err = s.pipe.Resolve(ctx, images)
+			err = s.pipe.Resolve(ctx, images, false)
 		}
 		return nil, images, err
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/davit-dev/davit/internal/plan"
 )
 
-// SetImages writes the built references and the labels that were asked for into the objects, and says which artifacts nothing uses.
-func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
+// setImages writes the built references and the labels that were asked for into the objects, and says which artifacts nothing uses.
+func (p *Pipeline) setImages(rendered []Rendered, images []Image) error {
 	refs, bases := make(map[string]string, len(images)), map[string]bool{}
 	for _, i := range images {
 		refs[i.Name], bases[i.Name] = i.Ref, i.Base
@@ -57,8 +57,8 @@ func (p *Pipeline) SetImages(rendered []Rendered, images []Image) error {
 	return nil
 }
 
-// SetNamespace puts objects that name no namespace into one. Those that name another stay there, with a warning.
-func (p *Pipeline) SetNamespace(rendered []Rendered, namespace string) error {
+// setNamespace puts objects that name no namespace into one. Those that name another stay there, with a warning.
+func (p *Pipeline) setNamespace(rendered []Rendered, namespace string) error {
 	for _, r := range rendered {
 		selector, err := manifest.NewSelector(r.Rules...)
 		if err != nil {

@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/plan"
 )
 
@@ -28,27 +30,36 @@ func (p *Pipeline) Unbuilt(ctx context.Context, drafts []plan.Draft, source plan
 	if source != plan.DigestRemote {
 		return images, nil
 	}
-	return images, p.Resolve(ctx, images)
+	return images, p.Resolve(ctx, images, false)
 }
 
-// Resolve adds the digests that the registries have under the tags of the images, where those have none.
-func (p *Pipeline) Resolve(ctx context.Context, images []Image) error {
+// Resolve adds the digests that the registries have under the tags of the images, where those have none. An image that its registry does not have is an error. With
+// lenient, one whose registry does not say keeps its tag alone, with a warning.
+func (p *Pipeline) Resolve(ctx context.Context, images []Image, lenient bool) error {
+	var tagged []*Image
 	var refs []string
-	for _, i := range images {
-		if i.Digest == "" {
-			refs = append(refs, i.Ref)
-		}
-	}
-	digests, err := p.Cache.Resolve(ctx, refs)
-	if err != nil {
-		return fmt.Errorf("looking for the images in their registries (--digest-source remote): %w", err)
-	}
 	for i := range images {
 		if image := &images[i]; image.Digest == "" {
-			image.Digest, image.Index = digests[0], true
-			image.Ref += "@" + image.Digest
-			digests = digests[1:]
+			tagged, refs = append(tagged, image), append(refs, image.Ref)
 		}
 	}
-	return nil
+	digests, errs := p.Cache.Resolve(ctx, refs)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for i, image := range tagged {
+		switch {
+		case errs[i] == nil:
+			image.Digest, image.Index = digests[i], true
+			image.Ref += "@" + image.Digest
+		case lenient && !errors.Is(errs[i], cache.ErrNoImage):
+			p.warn("%v: %s is deployed by its tag, and what runs is not proven", errs[i], image.Name)
+			errs[i] = nil
+		}
+	}
+	err := errors.Join(errs...)
+	if err != nil && !lenient {
+		return fmt.Errorf("looking for the images in their registries (--digest-source remote): %w", err)
+	}
+	return err
 }

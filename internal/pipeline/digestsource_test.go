@@ -47,7 +47,12 @@ func TestUnbuilt(t *testing.T) {
 	if err := os.WriteFile(dockerfile, []byte("FROM scratch\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sink := event.SinkFunc(func(event.Event) {})
+	var warnings []string
+	sink := event.SinkFunc(func(e event.Event) {
+		if w, ok := e.(event.Warning); ok {
+			warnings = append(warnings, w.Message)
+		}
+	})
 	p := &Pipeline{Sink: sink, Now: time.Now, Cache: cache.New(cache.Options{Now: time.Now, Sink: sink})}
 	drafts := func(tag string) []plan.Draft {
 		return []plan.Draft{{Image: "web", Name: image.Reference{Name: repo}, Tag: tag, Policy: &model.Sha256{}, Context: dir, Spec: build.Docker{Context: dir, Dockerfile: dockerfile}}}
@@ -77,6 +82,15 @@ func TestUnbuilt(t *testing.T) {
 		if err != nil || got != tt.want {
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
+	}
+	// A registry that says that it has no such image is believed; of one that does not answer, that is no reason not to deploy.
+	images := []Image{{Name: "web", Ref: repo + ":v1"}, {Name: "gone", Ref: "127.0.0.1:1/gone:v1"}}
+	if err := p.Resolve(t.Context(), images, true); err != nil || images[0].Ref != repo+":v1@"+digest.String() || images[1].Ref != "127.0.0.1:1/gone:v1" ||
+		len(warnings) != 1 || !strings.Contains(warnings[0], "gone is deployed by its tag, and what runs is not proven") {
+		t.Errorf("got %+v, %v, warnings %q", images, err, warnings)
+	}
+	if err := p.Resolve(t.Context(), []Image{{Name: "web", Ref: repo + ":v9"}}, true); err == nil || !strings.Contains(err.Error(), "there is no image "+repo+":v9") {
+		t.Errorf("an image that is not there: %v", err)
 	}
 	for given, want := range map[string]plan.DigestSource{"": plan.DigestRemote, "local": plan.DigestLocal} {
 		if got, err := plan.ParseDigestSource(given, false); got != want || err != nil {

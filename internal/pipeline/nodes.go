@@ -16,9 +16,9 @@ type NodeOptions struct {
 	Tolerate bool // bear the taint of GKE's Arm nodes
 }
 
-// PlaceOnNodes does what p.Nodes says for pods. The platforms of what was built are known from the artifacts, those of other images are asked for at their registries.
+// placeOnNodes does what p.Nodes says for pods. The platforms of what was built are known from the artifacts, those of other images are asked for at their registries.
 // An image whose platforms cannot be found out demands nothing, and a warning says so.
-func (p *Pipeline) PlaceOnNodes(ctx context.Context, rendered []Rendered, artifacts []plan.Artifact, images []Image) error {
+func (p *Pipeline) placeOnNodes(ctx context.Context, rendered []Rendered, artifacts []plan.Artifact, images []Image) error {
 	o := p.Nodes
 	if !o.Affinity && !o.Tolerate {
 		return nil

@@ -45,7 +45,7 @@ func TestPodsArePlacedOnNodesThatTheirImagesAreFor(t *testing.T) {
 	images := []Image{{Name: "web", Ref: "r/web:1@sha256:aa"}}
 	p := w.pipeline()
 	p.Nodes = NodeOptions{Affinity: true, Tolerate: true}
-	if err := p.PlaceOnNodes(t.Context(), []Rendered{{Objects: objects}}, artifacts, images); err != nil {
+	if err := p.placeOnNodes(t.Context(), []Rendered{{Objects: objects}}, artifacts, images); err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder

@@ -16,7 +16,6 @@ import (
 	"github.com/davit-dev/davit/internal/cache"
 	"github.com/davit-dev/davit/internal/image/load"
 	"github.com/davit-dev/davit/internal/kube"
-	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
 )
 
@@ -47,23 +46,7 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	if err != nil {
 		return o, err
 	}
-	rendered = slices.Clone(rendered)
-	for i, r := range rendered {
-		rendered[i].Objects = manifest.Clone(r.Objects) // the stand-ins must not stay in what a run goes on with
-	}
-	if rendered, err = p.RenderCharts(ctx, rendered, images); err != nil {
-		return o, err
-	}
-	if rendered, err = p.PrepareReleases(ctx, rendered, artifacts, images); err != nil {
-		return o, err
-	}
-	if err := p.SetImages(rendered, images); err != nil {
-		return o, err
-	}
-	if err := p.PlaceOnNodes(ctx, rendered, artifacts, images); err != nil {
-		return o, err
-	}
-	if rendered, err = p.Finish(ctx, rendered); err != nil {
+	if rendered, err = p.Complete(ctx, cloned(rendered), artifacts, images); err != nil {
 		return o, err
 	}
 

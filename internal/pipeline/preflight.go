@@ -8,7 +8,6 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
-	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
 )
 
@@ -19,11 +18,7 @@ func (p *Pipeline) Preflight(ctx context.Context, artifacts []plan.Artifact, ren
 	if err != nil {
 		return nil, err
 	}
-	rendered = slices.Clone(rendered)
-	for i, r := range rendered {
-		rendered[i].Objects = manifest.Clone(r.Objects)
-	}
-	if rendered, err = p.RenderCharts(ctx, rendered, images); err != nil {
+	if rendered, err = p.RenderCharts(ctx, cloned(rendered), images); err != nil {
 		return nil, err
 	}
 	sets, err := p.sets(rendered)

@@ -23,8 +23,8 @@ func (r Rendered) all() []manifest.Object {
 	return append(r.Objects[:len(r.Objects):len(r.Objects)], r.Work.Objects()...)
 }
 
-// PrepareReleases renders the Helm releases of all deployments, and reads what is deployed of them. rendered itself stays as it is.
-func (p *Pipeline) PrepareReleases(ctx context.Context, rendered []Rendered, artifacts []plan.Artifact, images []Image) ([]Rendered, error) {
+// prepareReleases renders the Helm releases of all deployments, and reads what is deployed of them. rendered itself stays as it is.
+func (p *Pipeline) prepareReleases(ctx context.Context, rendered []Rendered, artifacts []plan.Artifact, images []Image) ([]Rendered, error) {
 	known := forTemplates(images)
 	out := slices.Clone(rendered)
 	errs := make([]error, len(rendered))
@@ -61,10 +61,10 @@ func (p *Pipeline) transform(ctx context.Context, rendered []Rendered, i int, ob
 	alone[i].Objects = objects
 	silent := *p
 	silent.Sink = event.SinkFunc(func(event.Event) {})
-	if err := silent.SetImages(alone, images); err != nil {
+	if err := silent.setImages(alone, images); err != nil {
 		return err
 	}
-	return silent.PlaceOnNodes(ctx, alone, artifacts, images)
+	return silent.placeOnNodes(ctx, alone, artifacts, images)
 }
 
 // deployer makes a deployer; edits says whether something is written into objects.

@@ -31,9 +31,11 @@ type Rendering struct {
 	// DockerConfig is the folder with credentials for the images of functions.
 	DockerConfig string
 	Templates    *template.Expander
-	Home         string            // what ~ stands for
-	Namespace    string            // of the command line; empty: the releases' own
-	Values       map[string]string // parameters of manifests, and values of all charts
+	Home         string // what ~ stands for
+	Namespace    string // of the command line; empty: the releases' own
+	// KeepNamespaces leaves objects that name no namespace in none, for whoever applies them.
+	KeepNamespaces bool
+	Values         map[string]string // parameters of manifests, and values of all charts
 }
 
 // Rendered is a deployment with its objects.

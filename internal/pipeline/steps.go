@@ -132,9 +132,9 @@ func (p *Pipeline) beforeRendering(ctx context.Context, deployments []plan.Deplo
 	return nil
 }
 
-// Finish runs what comes last in making manifests: functions that validate them, and hooks that get them to read and may change them. rendered itself
+// finishManifests runs what comes last in making manifests: functions that validate them, and hooks that get them to read and may change them. rendered itself
 // stays as it is.
-func (p *Pipeline) Finish(ctx context.Context, rendered []Rendered) ([]Rendered, error) {
+func (p *Pipeline) finishManifests(ctx context.Context, rendered []Rendered) ([]Rendered, error) {
 	out := slices.Clone(rendered)
 	for i, r := range out {
 		if len(r.Objects) == 0 {
