@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -145,17 +146,43 @@ func (c *Client) readLog(ctx context.Context, pod *corev1.Pod, container string,
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	for r := bufio.NewReader(stream); ; {
-		text, err := r.ReadString('\n')
-		stamp, rest, ok := strings.Cut(strings.TrimRight(text, "\r\n"), " ")
+	return eachLine(stream, func(text string) {
+		stamp, rest, ok := strings.Cut(text, " ")
 		if at, notATime := time.Parse(time.RFC3339Nano, stamp); ok && notATime == nil {
 			line(at, rest)
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
+	})
+}
+
+// Logs reads what the containers of a pod have printed so far. Without all of it there is an error, after the lines that came.
+func (c *Client) Logs(ctx context.Context, pod *corev1.Pod, line func(container, text string)) error {
+	ctx = quiet(ctx)
+	for _, container := range pod.Spec.Containers {
+		stream, err := c.raw.Get().AbsPath("/api/v1/namespaces", pod.Namespace, "pods", pod.Name, "log").Param("container", container.Name).Stream(ctx)
+		if err == nil {
+			err = eachLine(stream, func(text string) { line(container.Name, text) })
+			_ = stream.Close()
 		}
 		if err != nil {
+			return fmt.Errorf("reading the log of pod %s, container %s: %w", pod.Name, container.Name, c.explain(err))
+		}
+	}
+	return nil
+}
+
+// eachLine reads lines of any length. The last one need not be ended, but one that breaks off in an error is not told.
+func eachLine(from io.Reader, line func(text string)) error {
+	for r := bufio.NewReader(from); ; {
+		text, err := r.ReadString('\n')
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return err
+		}
+		if text != "" {
+			line(strings.TrimRight(text, "\r\n"))
+		}
+		if ended {
+			return nil
 		}
 	}
 }

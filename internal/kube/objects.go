@@ -1,13 +1,11 @@
 package kube
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -44,24 +42,6 @@ func (c *Client) write(ctx context.Context, o Object, do func(Resource) error) e
 		return err
 	}
 	return c.ask(ctx, func() error { return do(r) })
-}
-
-// Logs gives each line that the containers of a pod have printed so far.
-func (c *Client) Logs(ctx context.Context, pod *corev1.Pod, line func(container, text string)) error {
-	ctx = quiet(ctx)
-	for _, container := range pod.Spec.Containers {
-		stream, err := c.raw.Get().AbsPath("/api/v1/namespaces", pod.Namespace, "pods", pod.Name, "log").Param("container", container.Name).Stream(ctx)
-		if err != nil {
-			return fmt.Errorf("reading the log of pod %s, container %s: %w", pod.Name, container.Name, c.explain(err))
-		}
-		lines := bufio.NewScanner(stream)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			line(container.Name, lines.Text())
-		}
-		_ = stream.Close()
-	}
-	return nil
 }
 
 // Version is the server's own, "v1.34.4".
