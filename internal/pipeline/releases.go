@@ -74,7 +74,7 @@ func (p *Pipeline) deployer(d plan.Deployment, edits bool) (*helm.Deployer, erro
 		Cluster: p.clusterFlags("--kube-context"),
 	}
 	if d.Releases != nil {
-		o.Concurrency = d.Releases.Concurrency
+		o.Concurrency, o.Tests = d.Releases.Concurrency, d.Releases.Tests
 	}
 	return helm.New(p.Kube, o, p.Sink)
 }

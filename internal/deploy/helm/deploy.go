@@ -8,6 +8,7 @@
 //   - [Work.Deploy] finds out which releases differ from their deployed revision (decide.go) and carries those out side by side along their
 //     dependencies (order.go): record, hooks, objects, what the chart no longer has, record (step.go, hooks.go). What did not change gets no
 //     revision; what somebody changed or deleted in the cluster is put back. [Work.Preview] says what it would do.
+//   - [Work.Test] runs the tests of the charts (test.go).
 //   - [Work.Undo] goes back to what was before. [Deployer.Uninstall], [Deployer.History] and [Deployer.Rollback] need no chart.
 //
 // Helm's own packages for all this bring client-go's generated scheme along, which costs each start of davit more than the rest of it together.
@@ -41,6 +42,7 @@ type Options struct {
 	Edits       bool         // there is something to write into objects
 	Driver      string       // $HELM_DRIVER
 	Force       bool         // free releases that somebody left half-way, and replace objects whose change the server refuses
+	Tests       bool         // those of the charts will run, as Preview says
 	Concurrency int          // releases at a time; 0: all
 	Settle      time.Duration
 	Now         func() time.Time

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/davit-dev/davit/internal/kube"
+	"github.com/davit-dev/davit/internal/render/helm"
 )
 
 // Preview is what Deploy would do with one release.
@@ -50,6 +51,9 @@ func (w *Work) preview(ctx context.Context, it *item, p *Preview) (err error) {
 		p.Notes = []string{"it is deployed by the helm command: " + it.foreign}
 		return nil
 	}
+	if w.options.Tests && slices.ContainsFunc(it.trial.Hooks, helm.Hook.IsTest) {
+		p.Notes = append(p.Notes, "the tests of its chart run once it is ready")
+	}
 	if err := w.compare(ctx, []*item{it}); err != nil {
 		return err
 	}
@@ -65,7 +69,7 @@ func (w *Work) preview(ctx context.Context, it *item, p *Preview) (err error) {
 	} else {
 		p.Revision++
 		if it.why != "" {
-			p.Notes = []string{it.why}
+			p.Notes = append(p.Notes, it.why)
 		}
 		if p.Chart, err = chartText(it.target.Chart); err != nil {
 			return err
