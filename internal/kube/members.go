@@ -77,6 +77,7 @@ func (a *applier) siblingOf(ctx context.Context, u *unstructured.Unstructured) (
 func (a *applier) join(ctx context.Context) error {
 	for _, it := range a.items {
 		it.live = a.live.get(it.ref)
+		keepRunID(it)
 		if a.set.isZero() {
 			continue
 		}

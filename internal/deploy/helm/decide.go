@@ -237,7 +237,26 @@ func deployedObjects(r *record) (map[string]any, error) {
 		}
 		objects = append(objects, more...)
 	}
-	return byName(objects)
+	all, err := byName(objects)
+	withoutRunIDs(all)
+	return all, err
+}
+
+// withoutRunIDs takes away the labels of a run of Skaffold, which alone make no new revision.
+func withoutRunIDs(fields map[string]any) {
+	for name, value := range fields {
+		below, isMap := value.(map[string]any)
+		if !isMap {
+			continue
+		}
+		if _, labelled := below[kube.LabelRunID]; labelled && name == "labels" {
+			if delete(below, kube.LabelRunID); len(below) == 0 {
+				delete(fields, name)
+			}
+			continue
+		}
+		withoutRunIDs(below)
+	}
 }
 
 // objects are those of the revision's manifest.
