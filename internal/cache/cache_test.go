@@ -25,6 +25,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
+// patient is a time-out that no registry runs into which answers, however busy the machine is.
+const patient = 10 * time.Minute
+
 // world is a registry over real HTTP and the warnings that a cache gave.
 type world struct {
 	t        *testing.T
@@ -57,7 +60,7 @@ func (w *world) Emit(e event.Event) {
 }
 
 func (w *world) cache(folder string) *Cache {
-	return New(Options{Folder: folder, Now: time.Now, Sink: w, Timeout: 300 * time.Millisecond})
+	return New(Options{Folder: folder, Now: time.Now, Sink: w, Timeout: patient})
 }
 
 // push puts a new image under ref and returns its digest.
@@ -239,7 +242,7 @@ func TestRegistryThatDoesNotAnswer(t *testing.T) {
 	defer broken.Close()
 	for host, says := range map[string]string{silent.Addr().String(): "deadline exceeded", closed: "connection refused", broken.Listener.Addr().String(): "500"} {
 		w := newWorld(t)
-		timeout := time.Minute // those that answer must not be taken for silent on a busy machine
+		timeout := patient
 		if says == "deadline exceeded" {
 			timeout = 300 * time.Millisecond
 		}
@@ -315,7 +318,7 @@ func (e engine) Pull(_ context.Context, ref string) error {
 func TestImagesInTheEngine(t *testing.T) {
 	w := newWorld(t)
 	docker := engine{}
-	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker})
+	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker, Timeout: patient})
 	m := manifest("1")
 	q := Query{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1"}
 	c.Record(t.Context(), []Built{{Image: "web", Key: q.Key, Manifest: m, Ref: q.Ref, ImageID: "sha256:id"}})
@@ -346,7 +349,7 @@ func TestImport(t *testing.T) {
 		return Query{Image: "web", Key: m.Key(), Manifest: m, Ref: "web:v1", Import: true}
 	}
 	docker := engine{}
-	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker})
+	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: w, Engine: docker, Timeout: patient})
 	for _, q := range []Query{pushed("1"), local("2")} {
 		if hit := w.lookup(c, q); hit.Found {
 			t.Errorf("nowhere, but found: %+v", hit)

@@ -54,7 +54,7 @@ func TestRegistryThatIsAskedTooOften(t *testing.T) {
 		t.Fatal(err)
 	}
 	puts.Store(0)
-	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: event.SinkFunc(func(event.Event) {})})
+	c := New(Options{Folder: t.TempDir(), Now: time.Now, Sink: event.SinkFunc(func(event.Event) {}), Timeout: patient})
 	if err := c.Retag(t.Context(), []Tag{{Digest: digest.String(), Ref: host + "/app:v2"}}); err != nil {
 		t.Fatal(err)
 	}

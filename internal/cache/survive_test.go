@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/inputs/killtest"
 )
 
 // The test binary run with one of these variables records builds in the folder it names: until it is killed, or twice on a full disk.
@@ -42,56 +42,18 @@ func numbered(artifact, n int) Built {
 
 func recordUntilKilled(folder string) {
 	warned := event.SinkFunc(func(e event.Event) {
-		fmt.Println(e.(event.Warning).Message)
+		fmt.Fprintln(os.Stderr, e.(event.Warning).Message)
 		os.Exit(3)
 	})
 	c := New(Options{Folder: folder, Now: time.Now, Sink: warned})
-	// Bounded, for when the test that kills it is killed itself.
-	for n, end := 0, time.Now().Add(time.Minute); time.Now().Before(end); n++ {
-		c.Remember(numbered(n%3, n%10))
-	}
-}
-
-// kills is how many times two processes are killed: DAVIT_TEST_KILLS, or a few.
-func kills(t *testing.T) int {
-	text := os.Getenv("DAVIT_TEST_KILLS")
-	if text == "" {
-		return 30
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	killtest.Forever(func(n int) { c.Remember(numbered(n%3, n%10)) })
 }
 
 func TestCacheSurvivesKills(t *testing.T) {
 	w := newWorld(t)
 	folder := t.TempDir()
 	c := w.cache(folder)
-	for run := range kills(t) {
-		var two [2]*exec.Cmd // at once
-		for i := range two {
-			two[i] = exec.Command(os.Args[0])
-			two[i].Env = append(os.Environ(), recordForever+"="+folder)
-			two[i].Stdout = os.Stderr
-			if err := two[i].Start(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for waited := 0; run == 0 && waited < 1000; waited++ { // the first time, until there is something: a busy machine takes its time to start them
-			if list, _ := c.List(t.Context()); len(list) > 0 {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		time.Sleep(time.Duration(10+run*7%50) * time.Millisecond)
-		for _, cmd := range two {
-			_ = cmd.Process.Signal(syscall.SIGKILL)
-			if err := cmd.Wait(); cmd.ProcessState.Exited() {
-				t.Fatalf("run %d: ended by itself: %v", run, err)
-			}
-		}
+	killtest.Twice(t, recordForever+"="+folder, func(run int) {
 		for artifact := range 3 {
 			last, ok := c.Last(fmt.Sprint("web", artifact))
 			made, _ := c.Manifest(fmt.Sprint("web", artifact))
@@ -109,7 +71,7 @@ func TestCacheSurvivesKills(t *testing.T) {
 				}
 			}
 		}
-	}
+	})
 	if list, err := c.List(t.Context()); err != nil || len(list) == 0 {
 		t.Errorf("the processes recorded nothing: %v, %v", list, err)
 	}

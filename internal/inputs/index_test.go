@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs/killtest"
 )
 
 // look reads a file through an index and says whether its content had to be read.
@@ -36,7 +36,11 @@ func look(t *testing.T, x *Index, path string) (Sum, bool) {
 func TestIndexKnowsWhatHasNotChanged(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(files(t, t.TempDir(), map[string]string{"x": "one"}), "x")
-	now := time.Now()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := info.ModTime()
 	open := func() *Index { return OpenIndex(folder, "w", func() time.Time { return now }, noWarnings(t)) }
 	save := func(x *Index) {
 		t.Helper()
@@ -62,16 +66,20 @@ func TestIndexKnowsWhatHasNotChanged(t *testing.T) {
 		t.Error("read again, though nothing changed")
 	}
 
-	// The same size, and the modification time put back: the change time tells.
-	info, err := os.Stat(file)
-	if err == nil {
-		err = os.WriteFile(file, []byte("two"), 0o644)
-	}
-	if err == nil {
-		err = os.Chtimes(file, info.ModTime(), info.ModTime())
-	}
-	if err != nil {
-		t.Fatal(err)
+	// The same size, and the modification time put back: the change time tells, as soon as the system's clock has moved on.
+	for before, after := stateOf(info), stateOf(info); after == before; {
+		err := os.WriteFile(file, []byte("two"), 0o644)
+		if err == nil {
+			err = os.Chtimes(file, info.ModTime(), info.ModTime())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after = stateOf(again)
 	}
 	if sum, read := look(t, open(), file); !read || sum == first {
 		t.Error("a change with the old time was missed")
@@ -173,10 +181,9 @@ func TestMain(m *testing.M) {
 
 func saveUntilKilled(folder string) {
 	later := func() time.Time { return time.Now().Add(time.Minute) }
-	// Bounded, for when the test that kills it is killed itself.
-	for i, end := 0, time.Now().Add(time.Minute); time.Now().Before(end); i++ {
+	killtest.Forever(func(i int) {
 		x := OpenIndex(folder, "w", later, event.SinkFunc(func(e event.Event) {
-			fmt.Println(e.(event.Warning).Message)
+			fmt.Fprintln(os.Stderr, e.(event.Warning).Message)
 			os.Exit(3)
 		}))
 		x.remember("file", indexEntry{sum: Sum{byte(i)}, stat: stat{size: int64(i % 256)}, day: x.today()})
@@ -187,50 +194,21 @@ func saveUntilKilled(folder string) {
 			x.known = func() map[string]indexEntry { return nil }
 		}
 		if err := x.Save(); err != nil {
-			fmt.Println(err)
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(4)
 		}
-	}
-}
-
-// kills is how many times two processes are killed: DAVIT_TEST_KILLS, or a few.
-func kills(t *testing.T) int {
-	text := os.Getenv("DAVIT_TEST_KILLS")
-	if text == "" {
-		return 30
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	})
 }
 
 func TestIndexSurvivesKills(t *testing.T) {
 	folder := t.TempDir()
 	later := func() time.Time { return time.Now().Add(time.Minute) }
-	for run := range kills(t) {
-		var two [2]*exec.Cmd // at once
-		for i := range two {
-			two[i] = exec.Command(os.Args[0])
-			two[i].Env = append(os.Environ(), saveForever+"="+folder)
-			two[i].Stdout = os.Stderr
-			if err := two[i].Start(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(time.Duration(10+run*7%50) * time.Millisecond)
-		for _, cmd := range two {
-			_ = cmd.Process.Signal(syscall.SIGKILL)
-			if err := cmd.Wait(); cmd.ProcessState.Exited() {
-				t.Fatalf("run %d: ended by itself: %v", run, err)
-			}
-		}
+	killtest.Twice(t, saveForever+"="+folder, func(run int) {
 		x := OpenIndex(folder, "w", later, noWarnings(t))
 		if e, ok := x.known()["file"]; ok && int64(e.sum[0]) != e.stat.size {
 			t.Fatalf("run %d: an entry is a mixture: %v", run, e)
 		}
-	}
+	})
 }
 
 // A full disk is a file size limit here, which fails in the same place of the same call.
