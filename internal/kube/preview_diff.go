@@ -63,10 +63,16 @@ func isSecret(u *unstructured.Unstructured) bool {
 	return u.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "Secret"}
 }
 
-// changes lists what differs, by path.
-func changes(before, after map[string]any, secret bool) []Change {
+// Between lists in what two objects differ, by path.
+func Between(before, after map[string]any) []Change {
 	var all []Change
 	diffMaps("", before, after, &all)
+	return all
+}
+
+// changes lists what differs, with the values of a Secret hidden.
+func changes(before, after map[string]any, secret bool) []Change {
+	all := Between(before, after)
 	if !secret {
 		return all
 	}

@@ -7,8 +7,6 @@ package docker
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -32,7 +30,7 @@ import (
 const (
 	labelSet      = "davit.dev/set"      // Set.Name
 	labelImage    = "davit.dev/image"    // Container.Image
-	labelSettings = "davit.dev/settings" // a digest of how the container was made
+	labelSettings = "davit.dev/settings" // how the container was made
 	labelNetwork  = "davit.dev/network"  // on networks
 	labelSkaffold = "skaffold.dev/run-id"
 )
@@ -71,9 +69,9 @@ type Container struct {
 
 // Port is a TCP port of a container that this machine offers as well.
 type Port struct {
-	Container uint16
-	Address   netip.Addr // of this machine
-	Local     uint16     // when it is taken, one close by; 0: any
+	Container uint16     `json:"container"`
+	Address   netip.Addr `json:"address"` // of this machine
+	Local     uint16     `json:"local"`   // when it is taken, one close by; 0: any
 }
 
 // Image is what an artifact became.
@@ -107,6 +105,9 @@ func (d *Deployer) Start(ctx context.Context, set Set, images map[string]Image) 
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range r.orphans {
+		d.warn("container/%s was run before and is not in the config any more: it stays", nameOf(c))
+	}
 	if err := d.remove(ctx, r.stale); err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (d *Deployer) Start(ctx context.Context, set Set, images map[string]Image) 
 		return nil, err
 	}
 	for i := range r.tasks {
-		if err := d.start(ctx, set, r, &r.tasks[i], images); err != nil {
+		if err := d.start(ctx, set, &r.tasks[i], images); err != nil {
 			return nil, err
 		}
 	}
@@ -126,6 +127,22 @@ func (d *Deployer) Start(ctx context.Context, set Set, images map[string]Image) 
 
 // bring makes the Engine have the images and gives their ids, by the artifacts' names.
 func (d *Deployer) bring(ctx context.Context, set Set, images map[string]Image) (map[string]string, error) {
+	ids, err := d.find(ctx, set, images)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range set.Containers {
+		if id, known := ids[c.Image]; known && id == "" {
+			if ids[c.Image], err = d.pull(ctx, images[c.Image]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return ids, nil
+}
+
+// find gives the ids of the images, by the artifacts' names; "" for one that the Engine does not have.
+func (d *Deployer) find(ctx context.Context, set Set, images map[string]Image) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, c := range set.Containers {
 		i, ok := images[c.Image]
@@ -138,9 +155,6 @@ func (d *Deployer) bring(ctx context.Context, set Set, images map[string]Image) 
 			ref = i.ID
 		}
 		id, err := engine.ImageID(ctx, d.Client, ref)
-		if err == nil && id == "" {
-			id, err = d.pull(ctx, i)
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -167,10 +181,11 @@ func (d *Deployer) pull(ctx context.Context, i Image) (string, error) {
 // task is one container of the set on its way.
 type task struct {
 	Container
-	settings string // its digest
+	settings string // as its label says them
 	image    string // id
 	verb     string
-	name, id string // of the container
+	was      *container.Summary // what it replaces; nil: nothing
+	name, id string             // of the container
 	began    time.Time
 }
 
@@ -180,7 +195,7 @@ func (t *task) resource() string { return "container/" + t.name }
 type found struct {
 	tasks         []task
 	stale, others []container.Summary
-	names         map[string]bool // those that are taken
+	orphans       []container.Summary // those of the others that are the set's
 }
 
 // look compares what the Engine has with what is wanted.
@@ -189,7 +204,7 @@ func (d *Deployer) look(ctx context.Context, set Set, ids map[string]string) (*f
 	if err != nil {
 		return nil, fmt.Errorf("asking the Docker Engine for its containers: %w", err)
 	}
-	r := &found{names: map[string]bool{}}
+	r, taken := &found{}, map[string]bool{}
 	for _, c := range set.Containers {
 		id, ok := ids[c.Image]
 		if !ok {
@@ -202,20 +217,23 @@ func (d *Deployer) look(ctx context.Context, set Set, ids map[string]string) (*f
 		i := slices.IndexFunc(r.tasks, func(t task) bool { return set.has(c, t.Image) })
 		switch {
 		case i < 0:
-			r.names[name] = true
+			taken[name] = true
 			r.others = append(r.others, c)
 			if c.Labels[labelSet] == set.Name {
-				d.warn("container/%s was run before and is not in the config any more: it stays", name)
+				r.orphans = append(r.orphans, c)
 			}
 		case r.tasks[i].id == "" && c.State == container.StateRunning && c.ImageID == r.tasks[i].image && c.Labels[labelSettings] == r.tasks[i].settings:
-			r.names[name] = true
+			taken[name] = true
 			r.tasks[i].id, r.tasks[i].name, r.tasks[i].verb = c.ID, name, "unchanged"
 		default:
 			r.stale = append(r.stale, c)
 			if r.tasks[i].id == "" {
-				r.tasks[i].verb = "replaced"
+				r.tasks[i].verb, r.tasks[i].was = "replaced", &c
 			}
 		}
+	}
+	for i := range r.tasks {
+		r.tasks[i].choose(taken)
 	}
 	return r, nil
 }
@@ -229,15 +247,26 @@ func (s Set) has(c container.Summary, image string) bool {
 	return c.Labels[labelSkaffold] != "" && ours.MatchString(nameOf(c))
 }
 
-// settings is a digest of all that a container is made of beside its image.
+// settings is all that a container is made of beside its image, as JSON.
 func (s Set) settings(c Container) string {
 	text, _ := json.Marshal(struct { // of texts and numbers alone: it cannot fail
-		Network string
-		Labels  map[string]string
-		Ports   []Port
+		Network string            `json:"network"`
+		Labels  map[string]string `json:"labels,omitempty"`
+		Ports   []Port            `json:"ports,omitempty"`
 	}{s.Network, s.Labels, c.Ports})
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
+	return string(text)
+}
+
+// choose gives the container a name that is not taken, unless it has one.
+func (t *task) choose(taken map[string]bool) {
+	if t.name != "" {
+		return
+	}
+	t.name = containerName(t.Image)
+	for n := 1; taken[t.name]; n++ {
+		t.name = fmt.Sprintf("%s-%d", containerName(t.Image), n)
+	}
+	taken[t.name] = true
 }
 
 func nameOf(c container.Summary) string {
@@ -254,23 +283,20 @@ func containerName(image string) string {
 
 // network makes the set's network, if there is none of its name.
 func (d *Deployer) network(ctx context.Context, set Set) error {
-	_, err := d.Client.NetworkInspect(ctx, set.Network, client.NetworkInspectOptions{})
-	if errdefs.IsNotFound(err) {
-		_, err = d.Client.NetworkCreate(ctx, set.Network, client.NetworkCreateOptions{Labels: map[string]string{labelNetwork: set.Network}})
-		if errdefs.IsConflict(err) { // another davit was faster
-			err = nil
-		}
+	if there, err := d.hasNetwork(ctx, set.Network); there || err != nil {
+		return err
 	}
-	if err != nil {
+	_, err := d.Client.NetworkCreate(ctx, set.Network, client.NetworkCreateOptions{Labels: map[string]string{labelNetwork: set.Network}})
+	if err != nil && !errdefs.IsConflict(err) { // then another davit was faster
 		return fmt.Errorf("making the network %s in the Docker Engine: %w", set.Network, err)
 	}
 	return nil
 }
 
 // start creates and starts the container of a task, unless it runs already.
-func (d *Deployer) start(ctx context.Context, set Set, r *found, t *task, images map[string]Image) error {
+func (d *Deployer) start(ctx context.Context, set Set, t *task, images map[string]Image) error {
 	if t.verb != "unchanged" {
-		if err := d.create(ctx, set, r, t, images[t.Image].Ref); err != nil {
+		if err := d.create(ctx, set, t, images[t.Image].Ref); err != nil {
 			return err
 		}
 		if _, err := d.Client.ContainerStart(ctx, t.id, client.ContainerStartOptions{}); err != nil {
@@ -282,12 +308,7 @@ func (d *Deployer) start(ctx context.Context, set Set, r *found, t *task, images
 	return nil
 }
 
-func (d *Deployer) create(ctx context.Context, set Set, r *found, t *task, ref string) error {
-	t.name = containerName(t.Image)
-	for n := 1; r.names[t.name]; n++ {
-		t.name = fmt.Sprintf("%s-%d", containerName(t.Image), n)
-	}
-	r.names[t.name] = true
+func (d *Deployer) create(ctx context.Context, set Set, t *task, ref string) error {
 	exposed, bindings, err := d.bind(t)
 	if err != nil {
 		return err
@@ -339,17 +360,8 @@ func (d *Deployer) Delete(ctx context.Context, set Set) error {
 	return d.leave(ctx, append(doomed, own), others, "")
 }
 
-// removeNetwork takes away a network that davit or Skaffold made, unless a container is in it.
+// removeNetwork takes away a network.
 func (d *Deployer) removeNetwork(ctx context.Context, name string) error {
-	found, err := d.Client.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
-	switch labels := found.Network.Labels; {
-	case errdefs.IsNotFound(err):
-		return nil
-	case err != nil:
-		return fmt.Errorf("asking the Docker Engine for the network %s: %w", name, err)
-	case labels[labelNetwork] == "" && labels[labelSkaffold] == "" || len(found.Network.Containers) > 0:
-		return nil
-	}
 	if _, err := d.Client.NetworkRemove(ctx, name, client.NetworkRemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("removing the network %s from the Docker Engine: %w", name, err)
 	}
@@ -371,22 +383,48 @@ func (d *Deployer) remove(ctx context.Context, all []container.Summary) error {
 	})
 }
 
-// leave takes away the networks of containers that are gone, but for those that others are in and the one to keep. One that ended is in its network as well,
-// and the network does not say so.
+// leave takes away the networks of containers that are gone, but for those that others are in and the one to keep.
 func (d *Deployer) leave(ctx context.Context, gone, others []container.Summary, keep string) error {
-	seen := map[string]bool{keep: true}
+	networks, err := d.leaving(ctx, gone, others, keep)
+	for _, network := range networks {
+		if err == nil {
+			err = d.removeNetwork(ctx, network)
+		}
+	}
+	return err
+}
+
+// leaving are the networks that davit or Skaffold made and nobody is in any more once these containers are gone, but for the one to keep. A container that ended
+// is in its network as well, and the network does not say so.
+func (d *Deployer) leaving(ctx context.Context, gone, others []container.Summary, keep string) ([]string, error) {
+	seen, going := map[string]bool{keep: true}, map[string]bool{}
 	for _, c := range others {
 		seen[c.HostConfig.NetworkMode] = true
 	}
 	for _, c := range gone {
-		if network := c.HostConfig.NetworkMode; !seen[network] {
-			seen[network] = true
-			if err := d.removeNetwork(ctx, network); err != nil {
-				return err
-			}
+		going[c.ID] = true
+	}
+	var networks []string
+	for _, c := range gone {
+		name := c.HostConfig.NetworkMode
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		found, err := d.Client.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("asking the Docker Engine for the network %s: %w", name, err)
+		}
+		made := found.Network.Labels[labelNetwork] != "" || found.Network.Labels[labelSkaffold] != ""
+		stay := slices.ContainsFunc(slices.Collect(maps.Keys(found.Network.Containers)), func(id string) bool { return !going[id] })
+		if made && !stay {
+			networks = append(networks, name)
 		}
 	}
-	return nil
+	return networks, nil
 }
 
 func (d *Deployer) warn(format string, args ...any) {

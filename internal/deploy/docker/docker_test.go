@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -68,18 +69,46 @@ func (h *host) deployer() *docker.Deployer {
 
 func (h *host) deploy(s docker.Set, images ...docker.Image) error {
 	h.Helper()
-	known := map[string]docker.Image{}
-	for _, i := range images {
-		known[strings.Split(i.Ref, ":")[0]] = i
-	}
 	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
 	defer cancel()
 	d := h.deployer()
-	started, err := d.Start(ctx, s, known)
+	started, err := d.Start(ctx, s, byName(images))
 	if err != nil {
 		return err
 	}
 	return d.Settle(ctx, started)
+}
+
+// plans checks what a preview says, line by line, and that it did nothing.
+func (h *host) plans(s docker.Set, want []string, images ...docker.Image) {
+	h.Helper()
+	before := h.containers()
+	all, err := h.deployer().Preview(h.Context(), s, byName(images))
+	if err != nil {
+		h.Fatal(err)
+	}
+	var got []string
+	for _, o := range all {
+		line := o.Action + " " + o.Resource
+		for _, c := range o.Changes {
+			line += fmt.Sprintf("; %s: %v → %v", c.Path, c.Before, c.After)
+		}
+		got = append(got, strings.Join(append([]string{line}, o.Notes...), "; "))
+	}
+	if !slices.Equal(got, want) {
+		h.Errorf("planned is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if now := h.containers(); !maps.Equal(now, before) {
+		h.Errorf("a preview made %v of the containers %v", now, before)
+	}
+}
+
+func byName(images []docker.Image) map[string]docker.Image {
+	known := map[string]docker.Image{}
+	for _, i := range images {
+		known[strings.Split(i.Ref, ":")[0]] = i
+	}
+	return known
 }
 
 // ok checks that a deployment succeeded and said these things, among others.
@@ -180,6 +209,7 @@ func TestDeploy(t *testing.T) {
 		{Image: "web", Ports: []docker.Port{{Container: 8080, Address: local, Local: port}}}, {Image: "back"}, {Image: "other"},
 	}}
 	web, back := h.image("web:1", serve, nil), h.image("back:1", sleep, nil)
+	h.plans(set, []string{"create network/davit-shop", "create container/web", "create container/back; the image is pulled first"}, web, docker.Image{Ref: "back:9"})
 	h.ok(h.deploy(set, web, back), "container/web created", "container/back created", "container/web runs "+web.ID, "container/back runs "+back.ID,
 		fmt.Sprintf("container/web: port 8080 is at 127.0.0.1:%d", port), "warning: deploy.docker names the image other, which no artifact has")
 	answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port))
@@ -202,6 +232,10 @@ func TestDeploy(t *testing.T) {
 	}
 
 	web = h.image("web:2", serve, nil)
+	other := set
+	other.Labels = map[string]string{"team": "red"}
+	h.plans(set, []string{"replace container/web; image: web:1 → web:2", "unchanged container/back"}, web, back)
+	h.plans(other, []string{"replace container/web; image: web:1 → web:2; labels.team: blue → red", "replace container/back; labels.team: blue → red"}, web, back)
 	h.ok(h.deploy(set, web, back), "container/web replaced", "container/back unchanged", "container/web runs "+web.ID)
 	if now := h.containers(); len(now) != 2 || now["web"] == first["web"] || now["back"] != first["back"] {
 		t.Errorf("containers %v became %v", first, now)
@@ -209,10 +243,12 @@ func TestDeploy(t *testing.T) {
 
 	// One that was stopped by hand runs again.
 	must(h.client.ContainerStop(t.Context(), "back", client.ContainerStopOptions{}))
+	h.plans(set, []string{"unchanged container/web", "replace container/back; state: exited → running"}, web, back)
 	h.ok(h.deploy(set, web, back), "container/web unchanged", "container/back replaced")
 
 	less := set
 	less.Containers = set.Containers[1:2]
+	h.plans(less, []string{"unchanged container/back", "orphan container/web"}, web, back)
 	h.ok(h.deploy(less, web, back), "container/back unchanged", "warning: container/web was run before and is not in the config any more: it stays")
 
 	h.ok(h.deployer().Delete(t.Context(), less), "container/web deleted", "container/back deleted", "network/davit-shop deleted")
@@ -245,6 +281,7 @@ func TestNeighbours(t *testing.T) {
 	set := docker.Set{Name: "davit-a", Network: "davit-a", Wait: true, Containers: []docker.Container{
 		{Image: "app", Ports: []docker.Port{{Container: 8080, Address: netip.MustParseAddr("127.0.0.1"), Local: port}}},
 	}}
+	h.plans(set, []string{"create network/davit-a", "replace container/app-1; davit did not make it", "prune network/skaffold-network-x; no container is left in it"}, app)
 	h.ok(h.deploy(set, app), "container/app-1 replaced", "network/skaffold-network-x deleted", fmt.Sprintf("warning: port %d of 127.0.0.1 is taken", port))
 	if now := h.containers(); now["app"] != theirs["app"] || now["app-1"] == theirs["app-1"] || len(now) != 2 {
 		t.Errorf("containers %v became %v", theirs, now)
