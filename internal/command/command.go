@@ -3,6 +3,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"os/exec"
@@ -22,7 +23,8 @@ type Command struct {
 	Environ []string  // "NAME=value", all that it sees; of names that are there twice the last counts
 	Stdin   io.Reader // nil: nothing
 	// Line gets each line of stdout and stderr without its newline, one at a time.
-	Line func(string)
+	Line  func(string)
+	Grace time.Duration // how long it has to end by itself when it is interrupted; [Grace] when 0
 }
 
 // Shell makes arguments that run text in the shell of the system: sh, or cmd.exe on Windows.
@@ -56,7 +58,7 @@ func (c Command) run(ctx context.Context, connect func(*exec.Cmd)) error {
 	cmd.Dir, cmd.Env, cmd.Stdin = c.Dir, c.Environ, c.Stdin
 	connect(cmd)
 	interruptGroup(cmd)
-	cmd.WaitDelay = Grace
+	cmd.WaitDelay = cmp.Or(c.Grace, Grace)
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		killGroup(cmd)

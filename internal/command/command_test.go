@@ -50,7 +50,7 @@ func TestCancel(t *testing.T) {
 	stop := errors.New("enough")
 	c := command.Command{
 		Args: command.Shell(`trap 'echo cleaned > cleaned; exit 1' INT; sleep 1000 >/dev/null 2>&1 & echo $! > pid; echo ready; wait`), Dir: dir,
-		Environ: os.Environ(), Line: func(string) { cancel(stop) },
+		Environ: os.Environ(), Line: func(string) { cancel(stop) }, Grace: time.Hour,
 	}
 	if err := c.Run(ctx); !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
@@ -66,7 +66,7 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 100 {
+	for range 10000 {
 		// A killed process stays as a zombie where nobody waits for it.
 		if state, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat")); err != nil || strings.Contains(string(state), ") Z ") {
 			return

@@ -109,7 +109,7 @@ func (s *screen) escapes() string {
 func (s *screen) shows(want string) {
 	s.t.Helper()
 	want = strings.Trim(want, "\n")
-	for range 200 {
+	for range 10000 {
 		if s.text() == want {
 			return
 		}
