@@ -193,3 +193,38 @@ deploy:
 	}
 	p.davit("delete").ok().says("release/second deleted", "release/first deleted")
 }
+
+// TestChartTests runs the test of a chart after a release, and goes back when it fails.
+func TestChartTests(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.webServer()
+	p.write("chart/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\nappVersion: \"7\"\n")
+	p.write("chart/templates/all.yaml", `apiVersion: v1
+kind: ConfigMap
+metadata: {name: shop}
+data: {script: {{ .Values.script }}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: shop-ping, annotations: {helm.sh/hook: test}}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: web, command: [/bin/busybox, sh, -c, {{ .Values.script }}]}]
+`)
+	p.write("skaffold.yaml", `apiVersion: skaffold/v4beta13
+kind: Config
+metadata: {name: shop, annotations: {davit.dev/chart-tests: "true"}}
+build: {artifacts: [{image: web, context: web}]}
+deploy:
+  helm: {releases: [{name: shop, chartPath: chart, setValues: {script: "exit 0"}}]}
+`)
+	p.davit("run").ok().says("release/shop created", "Starting test...", "pod/shop-ping created", "release/shop passed the tests of its chart in", "s: shop-ping")
+	p.replace("skaffold.yaml", "exit 0", "echo nobody answers; exit 3")
+	p.davit("plan").ok().says("change release/shop", "(the tests of its chart run once it is ready)")
+	p.davit("run", "--rollback-on-failure").fails(1).complains("release shop: test hook shop-ping: pod/shop-ping", "container main: ", "the container crashed with exit code 3", "    nobody answers").
+		says("release/shop configured", "went back to revision 1")
+	p.davit("run", "--chart-tests=false").ok().says("release/shop configured").saysNot("pod/shop-ping", "Starting test")
+	p.davit("apply", "--chart-tests", "skaffold.yaml").fails(1).complains("davit apply deploys no releases")
+}
