@@ -1,13 +1,11 @@
 // Package cloudrun deploys services, jobs and worker pools to Google Cloud Run: what `deploy.cloudrun` of a config asks for.
 //
-// What was written carries a digest of it in an annotation. An object whose digest is that of the manifest, and that still has all of the manifest's values, is
-// left alone: no new revision comes of a run without changes.
+// What was written carries the manifest in an annotation. An object that was made of the same manifest, and that still has all of its values, is left alone: no new
+// revision comes of a run without changes.
 package cloudrun
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +18,10 @@ import (
 	"google.golang.org/api/run/v1"
 
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/kube"
 )
 
-// annotationManifest holds the digest of what davit wrote last.
+// annotationManifest holds what davit wrote last, as JSON: what is not in the manifest any more is known by it.
 const annotationManifest = "davit.dev/manifest"
 
 // Target says where a config deploys to.
@@ -152,33 +151,27 @@ func (d *Deployer) item(t Target, o Object) (*item, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s of %s: %w", it.resource(), o.Origin, err)
 	}
-	sum := sha256.Sum256(text)
 	if meta.Annotations == nil {
 		meta.Annotations = map[string]string{}
 	}
-	meta.Annotations[annotationManifest] = hex.EncodeToString(sum[:16])
+	meta.Annotations[annotationManifest] = string(text)
 	return it, nil
 }
 
 // apply creates an object or replaces what is there, unless that is the same.
 func (d *Deployer) apply(ctx context.Context, it *item) error {
 	it.began = d.Now()
-	live, err := it.kind.get(ctx, it.service, it.path)
+	_, action, err := it.compare(ctx)
 	switch {
-	case isNotFound(err):
+	case err != nil:
+		return err
+	case action == kube.ActionCreate:
 		if err := it.kind.create(ctx, it.service, it.path[:len(it.path)-len("/"+it.kind.plural+"/"+it.name)], it.body); err != nil {
 			return it.fail("creating", err)
 		}
 		it.verb = "created"
 		return nil
-	case err != nil:
-		return it.fail("reading", err)
-	}
-	same, err := unchanged(it.body, live)
-	if err != nil {
-		return it.fail("comparing", err)
-	}
-	if same {
+	case action == kube.ActionUnchanged:
 		it.verb = "unchanged"
 		return nil
 	}
@@ -187,6 +180,25 @@ func (d *Deployer) apply(ctx context.Context, it *item) error {
 	}
 	it.verb = "configured"
 	return nil
+}
+
+// compare looks what is there, and says what has to be done. live is nil when there is nothing.
+func (it *item) compare(ctx context.Context) (live any, action string, err error) {
+	live, err = it.kind.get(ctx, it.service, it.path)
+	if isNotFound(err) {
+		return nil, kube.ActionCreate, nil
+	}
+	if err != nil {
+		return nil, "", it.fail("reading", err)
+	}
+	same, err := unchanged(it.body, live)
+	if err != nil {
+		return nil, "", it.fail("comparing", err)
+	}
+	if same {
+		return live, kube.ActionUnchanged, nil
+	}
+	return live, kube.ActionChange, nil
 }
 
 // Delete takes the objects away and waits until they are gone. Those that are not there are fine.

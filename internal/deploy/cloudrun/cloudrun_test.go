@@ -75,6 +75,28 @@ func (s *cloud) run(d *cloudrun.Deployer, target cloudrun.Target, text string) e
 	return d.Settle(ctx, applied, []cloudrun.Image{{Name: "web", Ref: "example.com/web:v1@" + digest, Digest: digest}, {Name: "other"}})
 }
 
+// plans checks what a preview says, and that nothing was written.
+func (s *cloud) plans(d *cloudrun.Deployer, target cloudrun.Target, text string, want ...string) {
+	s.Helper()
+	s.Writes = nil
+	all, err := d.Preview(s.Context(), target, objects(s.T, text))
+	if err != nil {
+		s.Fatal(err)
+	}
+	var got []string
+	for _, o := range all {
+		line := o.Action + " " + o.Resource + " in " + o.Namespace + " in " + o.Region
+		for _, c := range o.Changes {
+			line += fmt.Sprintf("; %s: %v → %v", c.Path, c.Before, c.After)
+		}
+		got = append(got, strings.Join(append([]string{line}, o.Notes...), "; "))
+	}
+	if !slices.Equal(got, want) {
+		s.Errorf("planned is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	s.wrote()
+}
+
 func (s *cloud) says(want ...string) {
 	s.Helper()
 	for _, text := range want {
@@ -123,6 +145,8 @@ spec: {template: {spec: {containers: [{image: example.com/pool}]}}}
 func TestDeploy(t *testing.T) {
 	s, d := newCloud(t)
 	target := cloudrun.Target{Project: "shop", Region: "europe-west1", Wait: true}
+	const web, nightly, pool = "service.serving.knative.dev/web in shop in europe-west1", "job.run.googleapis.com/nightly in shop in europe-west1", "workerpool.run.googleapis.com/pool in shop in europe-west1"
+	s.plans(d, target, manifests, "create "+web, "create "+nightly, "create "+pool)
 	if err := s.run(d, target, manifests); err != nil {
 		t.Fatal(err)
 	}
@@ -142,11 +166,18 @@ func TestDeploy(t *testing.T) {
 	s.wrote()
 	s.says("service.serving.knative.dev/web unchanged", "job.run.googleapis.com/nightly unchanged", "service.serving.knative.dev/web runs sha256:111")
 
+	s.plans(d, target, manifests, "unchanged "+web, "unchanged "+nightly, "unchanged "+pool)
+	s.plans(d, target, strings.Replace(manifests, "maxRetries: 0", "maxRetries: 1", 1), "unchanged "+web,
+		"change "+nightly+"; spec.template.spec.template.spec.maxRetries: <nil> → 1", "unchanged "+pool)
 	if err := s.run(d, target, strings.Replace(manifests, "maxRetries: 0", "maxRetries: 1", 1)); err != nil {
 		t.Fatal(err)
 	}
 	s.wrote("PUT /apis/run.googleapis.com/v1/namespaces/shop/jobs/nightly: ")
-	// A value that is taken out of the manifest goes, and what somebody else changed comes back.
+	// A value that is taken out of the manifest goes, and what somebody else changed comes back. What the server filled in stays.
+	live := s.Objects["/v1/projects/shop/locations/europe-west1/services/web"]["metadata"].(map[string]any)
+	live["annotations"].(map[string]any)["run.googleapis.com/operation-id"] = "1"
+	s.plans(d, target, strings.Replace(manifests, ", annotations: {run.googleapis.com/ingress: all}", "", 1),
+		`change `+web+`; metadata.annotations["run.googleapis.com/ingress"]: all → <nil>`, "change "+nightly+"; spec.template.spec.template.spec.maxRetries: 1 → 0", "unchanged "+pool)
 	if err := s.run(d, target, strings.Replace(manifests, ", annotations: {run.googleapis.com/ingress: all}", "", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -156,6 +187,10 @@ func TestDeploy(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wrote("services/web: ")
+	live = s.Objects["/v1/projects/shop/locations/europe-west1/services/web"]["metadata"].(map[string]any)
+	live["annotations"], live["labels"] = nil, map[string]any{"team": "red"}
+	s.plans(d, target, manifests[:strings.Index(manifests, "---\n")],
+		`change `+web+`; metadata.annotations: <nil> → map[run.googleapis.com/ingress:all]; metadata.labels.team: red → blue; davit did not deploy it: what the manifest does not have is taken out of it, too`)
 
 	for _, want := range [][]string{{"service.serving.knative.dev/web deleted", "job.run.googleapis.com/nightly deleted", "workerpool.run.googleapis.com/pool deleted"}, nil} {
 		s.said = nil
