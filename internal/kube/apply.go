@@ -323,7 +323,7 @@ func (a *applier) patch(ctx context.Context, it *item, verb string) error {
 	now, err := a.apply(ctx, it, false)
 	if conflicts := conflictsIn(err); len(conflicts) > 0 {
 		if a.options.NoForceConflicts {
-			return a.refused(it, err)
+			return a.refused(ctx, it, err)
 		}
 		if now, err = a.apply(ctx, it, true); err == nil {
 			a.sink.Emit(event.Warning{Message: fmt.Sprintf("%s: took over %s", it.ref, conflictError(conflicts))})
@@ -339,16 +339,19 @@ func (a *applier) patch(ctx context.Context, it *item, verb string) error {
 	case it.live != nil && isImmutable(err) && a.options.Force:
 		return a.replace(ctx, it)
 	}
-	return a.refused(it, err)
+	return a.refused(ctx, it, err)
 }
 
 // refused words the server's refusal of an object.
-func (a *applier) refused(it *item, err error) error {
+func (a *applier) refused(ctx context.Context, it *item, err error) error {
 	conflicts := conflictsIn(err)
 	switch {
 	case len(conflicts) > 0:
 		return it.fail("applying", conflictError(conflicts), "drop the field from the manifest, or leave --no-force-conflicts away to take it over")
 	case it.live != nil && isImmutable(err):
+		if invalid := a.invalid(ctx, it); invalid != nil {
+			return it.fail("applying", invalid, "")
+		}
 		return it.fail("applying", err, "the server does not let this field change: run again with --force to delete the object and create it anew, "+
 			"or give it another name")
 	case missingNamespace(err):

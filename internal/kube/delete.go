@@ -221,17 +221,13 @@ func (v victim) fail(err error, next string) error {
 // replace deletes an object and creates it anew, as its change is refused. Whether the new one would be accepted is asked
 // first: an invalid manifest must not cost the object that runs.
 func (a *applier) replace(ctx context.Context, it *item) error {
-	c := a.client
-	create := metav1.CreateOptions{FieldManager: a.options.manager(), FieldValidation: a.validation()}
-	trial := create
-	trial.DryRun = []string{metav1.DryRunAll}
-	if _, err := c.in(it.resource, it.GetNamespace()).Create(ctx, it.Unstructured, trial); apierrors.IsInvalid(err) {
+	if err := a.invalid(ctx, it); err != nil {
 		return it.fail("replacing", err, "")
 	}
 	v := victim{ref: it.ref, resource: it.resource, origin: it.Origin, uid: it.live.GetUID()}
 	how := a.options.Deletion
 	how.Foreground, how.NoWait = true, false
-	if err := c.deleteOne(ctx, v, how, a.sink); err != nil {
+	if err := a.client.deleteOne(ctx, v, how, a.sink); err != nil {
 		return err
 	}
 	now, err := a.apply(ctx, it, true)
@@ -239,5 +235,16 @@ func (a *applier) replace(ctx context.Context, it *item) error {
 		return it.fail("creating anew", err, nextStep(err))
 	}
 	it.live, it.verb = now, VerbReplaced
+	return nil
+}
+
+// invalid is why the server would refuse the object even if there were none of its name.
+func (a *applier) invalid(ctx context.Context, it *item) error {
+	_, err := a.client.in(it.resource, it.GetNamespace()).Create(ctx, it.Unstructured, metav1.CreateOptions{
+		FieldManager: a.options.manager(), FieldValidation: a.validation(), DryRun: []string{metav1.DryRunAll},
+	})
+	if apierrors.IsInvalid(err) {
+		return err
+	}
 	return nil
 }

@@ -293,9 +293,11 @@ func TestApplyImmutable(t *testing.T) {
 	if now.Objects[0].Live.GetUID() == was {
 		t.Error("it is still the same object")
 	}
-	// A manifest that is wrong must not cost the object that is there.
-	if _, _, err = c.apply(kube.ApplyOptions{Force: true}, job("")); err == nil {
-		t.Error("a job without an image is accepted")
+	// A manifest that is wrong must not cost the object that is there, and replacing it is no way out.
+	for _, force := range []bool{false, true} {
+		if _, _, err = c.apply(kube.ApplyOptions{Force: force}, job("")); err == nil || strings.Contains(err.Error(), "--force") {
+			t.Errorf("a job without an image: %v", err)
+		}
 	}
 	c.expectVerbs(kube.ApplyOptions{}, []string{"unchanged job.batch/j"}, job("example.org/b"))
 }

@@ -156,7 +156,7 @@ func (a *applier) previewOne(ctx context.Context, it *item) (Previewed, error) {
 		p.Action = ActionReplace
 		p.Notes = append(p.Notes, fmt.Sprintf("the server does not let it change, so it is deleted and created anew: %v", err))
 	default:
-		p.Action, p.Err = ActionFail, a.refused(it, err)
+		p.Action, p.Err = ActionFail, a.refused(ctx, it, err)
 	}
 	return p, nil
 }
