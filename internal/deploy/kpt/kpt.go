@@ -33,19 +33,32 @@ type Options struct {
 	Cluster  []string // flags that lead to the cluster
 	Sink     event.Sink
 
-	loud bool // what kpt says is all that there is to see
+	loud bool              // what kpt says is all that there is to see
+	hear func(line string) // gets what kpt says in place of the user
 }
 
-func (o Options) say(text string) {
-	if o.loud {
-		o.Sink.Emit(event.Note{Message: text})
-		return
+func (o Options) say(line string) {
+	switch {
+	case o.hear != nil:
+		o.hear(line)
+	case o.loud:
+		o.Sink.Emit(event.Note{Message: "kpt: " + line})
+	default:
+		o.Sink.Emit(event.Info{Message: "kpt: " + line})
 	}
-	o.Sink.Emit(event.Info{Message: text})
 }
 
 // Apply deploys the package, with the manifests in it if it takes any. kpt waits for nothing unless its flags say so.
 func Apply(ctx context.Context, p Package, manifests []byte, o Options) error {
+	if err := p.fill(ctx, manifests, o); err != nil {
+		return err
+	}
+	o.loud = p.File == ""
+	return p.apply(ctx, o)
+}
+
+// fill makes the folder a package that can be deployed.
+func (p Package) fill(ctx context.Context, manifests []byte, o Options) error {
 	if _, err := o.command(); err != nil {
 		return err
 	}
@@ -57,10 +70,10 @@ func Apply(ctx context.Context, p Package, manifests []byte, o Options) error {
 			return fmt.Errorf("writing the manifests for kpt: %w", err)
 		}
 	}
-	if err := p.prepare(ctx, o); err != nil {
-		return err
-	}
-	o.loud = p.File == ""
+	return p.prepare(ctx, o)
+}
+
+func (p Package) apply(ctx context.Context, o Options) error {
 	return o.run(ctx, append(append([]string{"live", "apply", p.Dir}, p.Flags...), p.ApplyFlags...),
 		"where it speaks of an inventory, somebody else deployed these objects: --inventory-policy=adopt in deploy.kpt.applyFlags takes them over")
 }
@@ -142,7 +155,7 @@ func (o Options) run(ctx context.Context, args []string, next string) error {
 		full = append(full, o.Cluster...)
 	}
 	c := command.Command{Args: full, Environ: o.Environ, Line: func(line string) {
-		o.say("kpt: " + line)
+		o.say(line)
 		if last = append(last, line); len(last) > event.LastLines {
 			last = last[1:]
 		}

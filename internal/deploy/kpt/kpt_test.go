@@ -4,6 +4,7 @@ package kpt_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,13 @@ echo "$@" >> "$CALLS"
 case "$1 $2" in
 "pkg init") echo "apiVersion: kpt.dev/v1" > "$3/Kptfile";;
 "live init") echo "kind: ResourceGroup" > "$3/resourcegroup.yaml";;
-"live apply") echo "configmap/one apply successful"; [ -z "$FAIL" ] || { echo "inventory mismatch"; exit 3; };;
+"live apply")
+	case "$*" in *--dry-run*)
+		echo '{"group":"","kind":"ConfigMap","name":"one","namespace":"ns","status":"Successful","type":"apply"}'
+		echo '{"group":"apps","kind":"Deployment","name":"two","namespace":"ns","status":"Successful","type":"prune"}'
+		echo '{"action":"Prune","count":1,"status":"Finished","type":"group"}';;
+	esac
+	echo "configmap/one apply successful"; [ -z "$FAIL" ] || { echo "inventory mismatch"; exit 3; };;
 esac
 `
 
@@ -36,6 +43,16 @@ func TestApplyAndDestroy(t *testing.T) {
 	p := kpt.Package{Dir: dir, File: "manifests.yaml", Name: "shop", InventoryID: "id", Namespace: "ns", Flags: []string{"--flag"}, ApplyFlags: []string{"--server-side"}}
 	if err := kpt.Destroy(t.Context(), p, o); err == nil || !strings.Contains(err.Error(), "has no inventory: run davit delete where davit run was run") {
 		t.Errorf("without an inventory: %v", err)
+	}
+	planned, err := kpt.Preview(t.Context(), p, []byte("none"), o)
+	if want := "[{ ConfigMap ns one apply Successful } {apps Deployment ns two prune Successful }]"; err != nil || fmt.Sprint(planned) != want {
+		t.Errorf("planned is %v (%v), want %s", planned, err, want)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a preview made the package")
+	}
+	if err := os.Remove(calls); err != nil {
+		t.Fatal(err)
 	}
 	for _, text := range []string{"first", "second"} {
 		if err := kpt.Apply(t.Context(), p, []byte(text), o); err != nil {
@@ -59,7 +76,7 @@ live destroy DIR --flag --context here
 	}
 
 	o.Environ = append(o.Environ, "FAIL=1")
-	err := kpt.Apply(t.Context(), p, nil, o)
+	err = kpt.Apply(t.Context(), p, nil, o)
 	for _, want := range []string{"kpt live apply " + dir, "exit status 3", "--inventory-policy=adopt in deploy.kpt.applyFlags", "\n  inventory mismatch"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v\nwant %s", err, want)
