@@ -48,10 +48,8 @@ func options(t *testing.T) imagetest.Options {
 
 func run(t *testing.T, o imagetest.Options, cases ...imagetest.Case) ([]string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	out := &told{}
-	err := imagetest.Run(ctx, cases, o, out)
+	err := imagetest.Run(t.Context(), cases, o, out)
 	return out.lines, err
 }
 

@@ -59,9 +59,7 @@ func TestClassic(t *testing.T) {
 		}
 		r.Spec = spec
 		told := &heard{}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		result, err := b.Build(ctx, r, told)
+		result, err := b.Build(t.Context(), r, told)
 		return r, result, told, err
 	}
 	must := func(t *testing.T, dir string, change func(*build.Request, *build.Docker)) (build.Request, build.Result, *heard) {

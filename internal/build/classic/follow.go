@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"regexp"
 	"strconv"
@@ -36,7 +37,7 @@ type step struct {
 // while, it waits for a registry that does not answer, and stop ends the build.
 func (j *job) follow(ctx context.Context, stop context.CancelCauseFunc, answer io.Reader) error {
 	patience := cmp.Or(j.o.Patience, build.Patience)
-	silence := time.AfterFunc(patience, func() { stop(fmt.Errorf("nothing was heard for %s", patience)) })
+	silence := time.AfterFunc(math.MaxInt64, func() { stop(fmt.Errorf("nothing was heard for %s", patience)) })
 	defer silence.Stop()
 	stepLine := regexp.MustCompile(`^Step (\d+)/\d+ : (.*)$`)
 	var now step

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
@@ -116,8 +115,7 @@ func TestNotPushed(t *testing.T) {
 	t.Parallel()
 	docker := enginetest.Start(t)
 	b := custom.New(custom.Options{Docker: docker})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	r := request(t, "app:v1", false, `DOCKER_BUILDKIT=0 DOCKER_HOST=`+docker.Host+` docker build -t "$IMAGE" "$BUILD_CONTEXT"`)
 	result, err := b.Build(ctx, r, event.SinkFunc(func(event.Event) {}))
 	if err != nil {

@@ -3,7 +3,6 @@
 package dockercli_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -65,10 +63,8 @@ func TestDockerCommand(t *testing.T) {
 	}
 	run := func(t *testing.T, o dockercli.Options, dockerfile, ref string, push bool) (build.Result, *told, error) {
 		dir := enginetest.Project(t, map[string]string{"Dockerfile": dockerfile, "busybox": "busybox"})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
 		out := &told{}
-		result, err := dockercli.New(o).Build(ctx, build.Request{Image: "app", Ref: ref, Push: push, Spec: build.Docker{
+		result, err := dockercli.New(o).Build(t.Context(), build.Request{Image: "app", Ref: ref, Push: push, Spec: build.Docker{
 			Context: dir, Dockerfile: filepath.Join(dir, "Dockerfile"), Network: "host", CLIFlags: []string{"--label=by=davit"},
 		}}, out)
 		return result, out, err

@@ -5,8 +5,8 @@ package enginetest
 
 import (
 	"bytes"
-	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -38,6 +38,7 @@ type Mortal struct {
 	dir    string
 	args   []string
 	cmd    *exec.Cmd // nil while it is dead
+	ended  chan error
 	prints *bytes.Buffer
 }
 
@@ -83,16 +84,17 @@ func (m *Mortal) Start(t testing.TB) {
 	if err := m.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	m.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd) { m.ended <- cmd.Wait() }(m.cmd)
 	client := Open(t, m.Endpoint)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
 	for {
-		if _, err := engine.Ping(ctx, client); err == nil {
+		if _, err := engine.Ping(t.Context(), client); err == nil {
 			return
 		}
 		select {
-		case <-ctx.Done():
-			t.Fatal("the Docker Engine does not answer")
+		case err := <-m.ended:
+			m.cmd = nil
+			t.Fatalf("the Docker Engine did not start: %v\n%s", err, m.prints.String())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -104,17 +106,18 @@ func (m *Mortal) Kill(t testing.TB) {
 	if err := m.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = m.cmd.Wait() // it was killed
+	<-m.ended
 	m.cmd = nil
 	left, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range left { // its containerd, and the shims and programs of it
-		line, err := os.ReadFile(filepath.Join("/proc", p.Name(), "cmdline"))
-		pid, noPID := strconv.Atoi(p.Name())
-		if err == nil && noPID == nil && strings.Contains(string(line), m.dir) {
+		if pid, err := strconv.Atoi(p.Name()); err == nil && m.owns(pid) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
+			for m.owns(pid) {
+				time.Sleep(10 * time.Millisecond)
+			}
 		}
 	}
 	// A new Engine must not take a dead containerd that nobody has waited for yet for one that runs.
@@ -132,6 +135,12 @@ func (m *Mortal) Kill(t testing.TB) {
 	}
 }
 
+// owns says whether a process runs that is the Engine's; a dead one has no command line any more.
+func (m *Mortal) owns(pid int) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && strings.Contains(string(line), m.dir)
+}
+
 func (m *Mortal) stop(t testing.TB) {
 	if m.cmd == nil {
 		return
@@ -139,7 +148,7 @@ func (m *Mortal) stop(t testing.TB) {
 	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	if err := m.cmd.Wait(); err != nil {
+	if err := <-m.ended; err != nil {
 		t.Errorf("the Docker Engine ended badly: %v\n%s", err, m.prints.String())
 	}
 }

@@ -34,8 +34,7 @@ func TestPods(t *testing.T) {
 	if kubeconfig == "" {
 		t.Fatal("DAVIT_TEST_KUBECONFIG must name the kubeconfig of a kubebox (kubebox kubeconfig --path)")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	b := newBench(t)
 	b.nodeImage(t)
 	b.door(t)
@@ -72,11 +71,11 @@ func TestPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := c.Delete(context.WithoutCancel(t.Context()), set, objects, kube.DeleteOptions{Foreground: true, Deadline: time.Minute}, quiet); err != nil {
+		if err := c.Delete(context.WithoutCancel(t.Context()), set, objects, kube.DeleteOptions{Foreground: true, Deadline: 5 * time.Minute}, quiet); err != nil {
 			t.Error(err)
 		}
 	})
-	rollout, err := c.Wait(ctx, applied.Objects, kube.WaitOptions{Deadline: time.Minute}, quiet)
+	rollout, err := c.Wait(ctx, applied.Objects, kube.WaitOptions{Deadline: 5 * time.Minute}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,7 @@ func (b *bench) start(t *testing.T, name string, labels, tmpfs map[string]string
 func (b *bench) run(t *testing.T, name string, labels map[string]string, room string) {
 	t.Helper()
 	b.start(t, name, labels, map[string]string{"/run": "", "/tmp": "", "/var/lib/containerd": room}, "containerd")
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(5 * time.Minute); ; {
 		if _, err := b.ctr(name, "version"); err == nil {
 			return
 		} else if time.Now().After(deadline) {
