@@ -45,12 +45,23 @@ func (p *Pipeline) Build(ctx context.Context, artifacts []plan.Artifact) ([]Imag
 	if err := r.run(ctx, artifacts); err != nil {
 		return nil, err
 	}
-	images := make([]Image, len(artifacts))
+	images, bases := make([]Image, len(artifacts)), basesOf(artifacts)
 	for i, a := range artifacts {
 		images[i] = r.done[a.Image].image
-		images[i].Base = slices.ContainsFunc(artifacts, func(other plan.Artifact) bool { return other.On(a.Image) })
+		images[i].Base = bases[a.Image]
 	}
 	return images, nil
+}
+
+// basesOf names the images that artifacts stand on.
+func basesOf(artifacts []plan.Artifact) map[string]bool {
+	bases := map[string]bool{}
+	for _, a := range artifacts {
+		for _, r := range a.Requires {
+			bases[r.Image] = true
+		}
+	}
+	return bases
 }
 
 // retag gives images that exist under another tag the one that they are to have. By its digest an image can be used all the same, so whoever may

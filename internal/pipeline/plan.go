@@ -30,16 +30,12 @@ type Outlook struct {
 // stand-in for each digest that is not known yet.
 func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered []Rendered) (Outlook, error) {
 	var o Outlook
-	planned, err := p.plannedArtifacts(ctx, artifacts)
+	built, err := p.plannedArtifacts(ctx, artifacts)
 	if err != nil {
 		return o, err
 	}
-	if p.Kube == nil && len(rendered) > 0 {
-		p.warn("nothing goes to a cluster: what a Docker Engine or Cloud Run would be asked for is not planned, only the images")
-		rendered = nil
-	}
 	if len(rendered) == 0 {
-		o.Document = plan.NewDocument(nil, planned, nil)
+		o.Document = plan.NewDocument(nil, built, nil)
 		return o, nil
 	}
 	images, standins, err := p.expectedImages(artifacts)
@@ -54,47 +50,81 @@ func (p *Pipeline) Look(ctx context.Context, artifacts []plan.Artifact, rendered
 	if err != nil {
 		return o, err
 	}
-	objects, releases := make([][]plan.PlannedObject, len(rendered)), make([][]plan.PlannedObject, len(rendered))
-	secrets, values := make([]map[string]any, len(rendered)), make([]map[string]any, len(rendered))
+	elsewhere, releases, objects := make([]seen, len(rendered)), make([]seen, len(rendered)), make([]seen, len(rendered))
 	var preflight *plan.Preflight
+	var engine *plan.Engine
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		preflight, err = p.preflight(groupCtx, all)
 		return err
 	})
+	group.Go(func() (err error) {
+		engine, err = p.engine(groupCtx, rendered)
+		return err
+	})
 	for i, s := range all {
+		group.Go(func() (err error) {
+			elsewhere[i], err = p.lookElsewhere(groupCtx, rendered[i], images, standins)
+			return err
+		})
 		if s == nil {
 			continue
 		}
 		group.Go(func() (err error) {
-			objects[i], secrets[i], err = p.lookAt(groupCtx, all, i, standins)
+			objects[i], err = p.lookAt(groupCtx, all, i, standins)
 			return err
 		})
 		group.Go(func() (err error) {
-			releases[i], values[i], err = p.lookAtReleases(groupCtx, rendered[i], standins)
+			releases[i], err = p.lookAtReleases(groupCtx, rendered[i], standins)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return o, fmt.Errorf("comparing with the cluster: %w", err)
+		return o, fmt.Errorf("comparing with what is deployed: %w", err)
 	}
+	var planned []plan.PlannedObject
+	var secrets []map[string]any
 	for i := range rendered {
-		objects[i], secrets = slices.Concat(releases[i], objects[i]), append(secrets, values[i])
+		for _, s := range []seen{elsewhere[i], releases[i], objects[i]} {
+			planned, secrets = append(planned, s.objects...), append(secrets, s.secrets)
+		}
 	}
 	if slices.ContainsFunc(secrets, func(s map[string]any) bool { return len(s) > 0 }) {
 		if o.Secrets, err = json.Marshal(secrets); err != nil {
 			return o, err
 		}
 	}
-	o.Document = plan.NewDocument(&plan.Cluster{Context: p.Kube.Context(), Server: p.Kube.Server()}, planned, slices.Concat(objects...))
-	o.Preflight = preflight
+	var cluster *plan.Cluster
+	if p.Kube != nil {
+		cluster = &plan.Cluster{Context: p.Kube.Context(), Server: p.Kube.Server()}
+	}
+	o.Document = plan.NewDocument(cluster, built, planned)
+	o.Preflight, o.Engine = preflight, engine
 	return o, nil
+}
+
+// seen is what becomes of the objects of one deployment, of one kind.
+type seen struct {
+	objects []plan.PlannedObject
+	secrets map[string]any // the values of Secrets, and of releases, by object
+}
+
+// add takes in one object, with the values of a Secret.
+func (s *seen) add(one plan.PlannedObject, hidden any) {
+	s.objects = append(s.objects, one)
+	if hidden == nil {
+		return
+	}
+	if s.secrets == nil {
+		s.secrets = map[string]any{}
+	}
+	s.secrets[one.Namespace+"/"+one.Resource] = hidden
 }
 
 // expectedImages gives the images as Build and LoadImages would, with a stand-in for each digest that is not known yet. The second result is the
 // stand-ins.
 func (p *Pipeline) expectedImages(artifacts []plan.Artifact) ([]Image, []string, error) {
-	images := make([]Image, len(artifacts))
+	images, bases := make([]Image, len(artifacts)), basesOf(artifacts)
 	var standins []string
 	for i, a := range artifacts {
 		digest := plan.Standin(i)
@@ -104,7 +134,7 @@ func (p *Pipeline) expectedImages(artifacts []plan.Artifact) ([]Image, []string,
 			standins = append(standins, digest)
 		}
 		images[i] = p.image(a, digest)
-		images[i].Base = slices.ContainsFunc(artifacts, func(other plan.Artifact) bool { return other.On(a.Image) })
+		images[i].Base = bases[a.Image]
 		if !a.Push {
 			named, err := reference.ParseNormalizedNamed(a.Ref.Name)
 			if err != nil {
@@ -142,35 +172,30 @@ func (p *Pipeline) plannedArtifacts(ctx context.Context, artifacts []plan.Artifa
 // Last is what is known on this machine of the last build of an artifact.
 func (p *Pipeline) Last(a plan.Artifact) (cache.Last, bool) { return p.Cache.Last(identity(a.Draft)) }
 
-// lookAt compares the objects of one deployment with the cluster. The second result is the values of Secrets, by object.
-func (p *Pipeline) lookAt(ctx context.Context, all sets, i int, standins []string) ([]plan.PlannedObject, map[string]any, error) {
+// lookAt compares the objects of one deployment with the cluster.
+func (p *Pipeline) lookAt(ctx context.Context, all sets, i int, standins []string) (s seen, err error) {
 	r := all[i]
 	options := p.applyOptions(r.Deployment)
 	options.Siblings = all.siblings(r)
 	preview, err := p.Kube.Preview(ctx, r.set, r.objects, options, p.Sink)
 	if err != nil {
-		return nil, nil, err
+		return s, err
 	}
-	var planned []plan.PlannedObject
-	secrets := map[string]any{}
 	for _, o := range preview.Objects {
 		one, hidden, err := plannedObject(o, r.Set, standins)
 		if err != nil {
-			return nil, nil, err
+			return s, err
 		}
-		if hidden != nil {
-			secrets[one.Namespace+"/"+one.Resource] = hidden
-		}
-		planned = append(planned, one)
+		s.add(one, hidden)
 	}
 	for _, o := range preview.Orphans {
 		action := plan.ObjectOrphan
 		if options.Prune && !o.Kept {
 			action = plan.ObjectPrune
 		}
-		planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Set: r.Set, Action: action})
+		s.add(plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Set: r.Set, Action: action}, nil)
 	}
-	return planned, secrets, nil
+	return s, nil
 }
 
 // plannedObject says for programs what becomes of an object. The second result is the values of a Secret.
@@ -178,9 +203,7 @@ func plannedObject(o kube.Previewed, set string, standins []string) (one plan.Pl
 	one = plan.PlannedObject{
 		Resource: o.Resource, Namespace: o.Object.GetNamespace(), Set: set, Origin: o.Object.Origin, Action: o.Action, UID: o.UID,
 	}
-	for _, c := range o.Changes {
-		one.Changes = append(one.Changes, plan.FieldChange{Path: c.Path, Before: c.Before, After: show(c.After, standins)})
-	}
+	one.Changes = shownChanges(o.Changes, standins)
 	for _, n := range o.Notes {
 		one.Notes = append(one.Notes, showText(n, standins))
 	}
@@ -207,6 +230,14 @@ func fingerprint(object map[string]any) (string, error) {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+func shownChanges(changes []kube.Change, standins []string) []plan.FieldChange {
+	var shown []plan.FieldChange
+	for _, c := range changes {
+		shown = append(shown, plan.FieldChange{Path: c.Path, Before: c.Before, After: show(c.After, standins)})
+	}
+	return shown
 }
 
 // show replaces stand-ins in a value by words.

@@ -71,11 +71,6 @@ func (d Draft) HooksBefore() []hook.Host {
 	return slices.Concat(d.Around.Before, d.Before)
 }
 
-// On says whether the artifact requires an image.
-func (d Draft) On(image string) bool {
-	return slices.ContainsFunc(d.Requires, func(r Requirement) bool { return r.Image == image })
-}
-
 // Requirement is an image that must be built first, and the build argument that carries it.
 type Requirement struct{ Image, Alias string }
 
