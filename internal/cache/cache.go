@@ -191,6 +191,15 @@ func (c *Cache) lookupEngine(ctx context.Context, q Query, e Entry) (hit Hit, go
 	return Hit{}, true
 }
 
+// InEngine says whether the Docker Engine has an image, by its id.
+func (c *Cache) InEngine(ctx context.Context, id string) (bool, error) {
+	if c.o.Engine == nil {
+		return false, nil
+	}
+	found, err := c.o.Engine.ImageID(ctx, id)
+	return found == id, err
+}
+
 func lookupRegistry(remote *batch, q Query, e Entry) (hit Hit, gone bool) {
 	found := func(digest string, needsTag bool) Hit {
 		return Hit{Found: true, Where: InRegistry, Digest: digest, ImageID: e.ImageID, NeedsTag: needsTag}

@@ -31,7 +31,7 @@ func newCache(w World, c *common) *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newCacheLs(w, c), newCacheWhy(w, c), newCachePrune(w, c))
+	cmd.AddCommand(newCacheLs(w, c), newCacheWhy(w, c), newCachePrune(w, c), newCacheImport(w, c))
 	return cmd
 }
 

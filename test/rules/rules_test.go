@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"internal/plan":     {"internal/build", "internal/config", "internal/deploy", "internal/hook", "internal/image", "internal/imagetest", "internal/inputs", "internal/manifest", "internal/render/kpt"},
 	"internal/render":   {"internal/command", "internal/config", "internal/engine", "internal/event", "internal/manifest"},
 	"internal/manifest": {"internal/config/diag", "internal/image"},
-	"internal/cache":    {"internal/event", "internal/image", "internal/inputs"},
+	"internal/cache":    {"internal/config/model", "internal/event", "internal/image", "internal/inputs"},
 	"internal/inputs":   {"internal/event"},
 	"internal/build":    {"internal/command", "internal/engine", "internal/event", "internal/image", "internal/kube"},
 	"internal/kube":     {"internal/event"},
