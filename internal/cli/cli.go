@@ -115,7 +115,7 @@ func Main(w World, args []string) int {
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	defer signal.Stop(broken)
-	err := run(ctx, w, args)
+	command, err := run(ctx, w, args)
 	switch {
 	case err == nil:
 		return exitOK
@@ -130,7 +130,7 @@ func Main(w World, args []string) int {
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintf(w.Stderr, "%v\nSee 'davit --help'.\n", err)
+		fmt.Fprintf(w.Stderr, "%v\nSee '%s --help'.\n", err, command)
 		return exitUsage
 	}
 	messages := report.Messages(err)
@@ -144,21 +144,23 @@ func Main(w World, args []string) int {
 	return exitFailure
 }
 
-func run(ctx context.Context, w World, args []string) error {
+// run runs a command, and says which one that was.
+func run(ctx context.Context, w World, args []string) (command string, err error) {
 	if done, err := runHidden(ctx, args); done {
-		return err
+		return builderCommand, err
 	}
 	defer spareMemory()()
-	w, err := withEnvFile(w)
+	w, err = withEnvFile(w)
 	if err != nil {
 		fmt.Fprintln(w.Stderr, paint(w.colours(w.Stderr), "33", "warning:"), err)
 	}
-	if args, err = commandLine(w, args); err != nil {
-		return err
-	}
 	root := newRoot(w)
+	if args, err = commandLine(w, args); err != nil {
+		return root.Name(), err
+	}
 	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	return cmd.CommandPath(), err
 }
 
 // builderCommand is the hidden command under which davit runs itself as the BuildKit that it carries.
@@ -220,7 +222,7 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 	root.SetIn(w.Stdin)
 	root.SetOut(w.Stdout)
 	root.SetErr(w.Stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	common.addTo(root.PersistentFlags())
 	root.AddCommand(newRun(w, &common), newPlan(w, &common), newDiff(w, &common), newHistory(w, &common), newRollback(w, &common), newBuild(w, &common), newTest(w, &common), newRender(w, &common), newDeploy(w, &common), newApply(w, &common), newFilter(w, &common), newDelete(w, &common), newDiagnose(w, &common),
 		newInspect(w, &common), newLint(w, &common),

@@ -37,7 +37,7 @@ func fromEnvironment(w World, flags *pflag.FlagSet) error {
 			errs = append(errs, list.Replace(nil))
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			errs = append(errs, usageError{fmt.Errorf("environment variable %s: %w", name, err)})
+			errs = append(errs, usageError{fmt.Errorf("environment variable %s: %w", name, flagError(err))})
 		}
 		for _, g := range given {
 			errs = append(errs, list.Append(g))
