@@ -69,7 +69,7 @@ func (p *Pipeline) kustomizations(ctx context.Context, d plan.Deployment, severa
 	err = sideBySide(len(d.Kustomize), func(i int) (err error) {
 		objects[i], err = kustomize.Build(ctx, kustomize.Options{
 			Dir: d.Dir, Path: d.Kustomize[i], Args: d.KustomizeArgs, Environ: p.Environ, LookPath: p.Rendering.LookPath, Helm: p.helm(d),
-			Several: several,
+			Several: several, Values: p.Rendering.Values,
 		}, p.Sink)
 		return err
 	})

@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/manifest"
 )
 
 // files is the disk as one build sees it. It ends the build when the context ends, has every kustomization keep the origins of its
@@ -46,14 +48,35 @@ func (f *files) ReadFile(path string) ([]byte, error) {
 		return text, nil
 	}
 	data, err := f.FileSystem.ReadFile(path)
-	if err != nil || !slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
-		return data, err
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
+		return f.withValues(path, data)
 	}
 	out, err := f.kustomization(filepath.Dir(path), data)
 	if err != nil {
 		f.broken = fmt.Errorf("%s: %w", path, err)
 	}
 	return out, err
+}
+
+// withValues sets the parameters of a file with manifests. Any other file stays as it is.
+func (f *files) withValues(path string, data []byte) ([]byte, error) {
+	if len(f.options.Values) == 0 || !bytes.Contains(data, []byte("# from-param:")) {
+		return data, nil
+	}
+	objects, err := manifest.Parse(path, data)
+	if err != nil {
+		return data, nil //nolint:nilerr // it may be a text for a ConfigMap; what is wrong with a manifest is said when it is used
+	}
+	if err := manifest.SetValues(objects, f.options.Values); err != nil {
+		f.broken = err
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = manifest.Stream(&out, objects)
+	return out.Bytes(), err
 }
 
 // kustomization notes what a kustomization changes outside of itself, has the first one, which the others follow, mark the origin of each

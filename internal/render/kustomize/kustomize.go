@@ -36,6 +36,8 @@ type Options struct {
 	LookPath func(name string) (string, error)
 	// Helm is for charts in kustomizations, with --enable-helm.
 	Helm helm.Options
+	// Values are of parameters, as [manifest.SetValues] has them; they are set in the files that a kustomization is made of, where the comments are.
+	Values map[string]string
 	// Several says that others are rendered at the same time. For one alone, not reading the schema early may save that altogether.
 	Several bool
 }

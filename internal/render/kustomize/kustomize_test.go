@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write what comes out into the golden fi
 
 var silent = event.SinkFunc(func(event.Event) {})
 
-// TestBuild renders every archive of testdata: "build" has the path and the arguments, "out" what they give.
+// TestBuild renders every archive of testdata: "build" has the path and the arguments, "values" those of parameters, "out" what comes of it.
 func TestBuild(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -36,8 +36,7 @@ func TestBuild(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir, sections := unpack(t, a)
-			words := strings.Fields(sections["build"])
-			got := build(kustomize.Options{Dir: dir, Path: words[0], Args: words[1:]})
+			got := build(options(dir, sections))
 			if *update {
 				a.Files = append(withoutOut(a.Files), txtar.File{Name: "out", Data: []byte(got)})
 				if err := os.WriteFile(archive, txtar.Format(a), 0o644); err != nil {
@@ -48,6 +47,16 @@ func TestBuild(t *testing.T) {
 			}
 		})
 	}
+}
+
+func options(dir string, sections map[string]string) kustomize.Options {
+	words := strings.Fields(sections["build"])
+	o := kustomize.Options{Dir: dir, Path: words[0], Args: words[1:], Values: map[string]string{}}
+	for _, pair := range strings.Fields(sections["values"]) {
+		name, value, _ := strings.Cut(pair, "=")
+		o.Values[name] = value
+	}
+	return o
 }
 
 // build gives the objects, each under a comment with its origin, or the error.
@@ -107,10 +116,11 @@ func TestSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir, sections := unpack(t, a)
-		words := strings.Fields(sections["build"])
 		for i := range 4 {
 			group.Go(func() {
-				if got := build(kustomize.Options{Dir: dir, Path: words[0], Args: words[1:], Several: i > 0}); got != sections["out"] {
+				o := options(dir, sections)
+				o.Several = i > 0
+				if got := build(o); got != sections["out"] {
 					t.Errorf("%s: got\n%s", archive, got)
 				}
 			})
