@@ -18,9 +18,9 @@ DAVIT_COMPAT_HELM=$(tool helm helm.sh/helm/v4/cmd/helm v4.3.1)
 export DAVIT_COMPAT_HELM
 
 step "unit tests, with the race detector"
-go test -race ./...
-(cd kubebox && go test ./...)
-(cd sbom && go test ./...)
+go test -race -timeout 40m ./...
+(cd kubebox && go test -timeout 40m ./...)
+(cd sbom && go test -timeout 40m ./...)
 done_in
 
 step "a minute of fuzzing, from a config's text to its validation"
@@ -29,7 +29,7 @@ done_in
 
 # The cluster's tests break boxes and take them down; one that is up goes.
 step "the cluster's own tests"
-(cd kubebox && KUBEBOX_E2E_TAKE_DOWN=1 go test -count=1 -tags e2e -timeout 20m ./e2e/...)
+(cd kubebox && KUBEBOX_E2E_TAKE_DOWN=1 go test -count=1 -tags e2e -timeout 60m ./e2e/...)
 done_in
 
 step "starting the cluster"
@@ -40,9 +40,9 @@ export DAVIT_TEST_KUBECONFIG
 done_in
 
 step "davit against the cluster"
-go test -count=1 -tags e2e -timeout 30m ./internal/kube/... ./internal/deploy/helm/... ./internal/image/... ./internal/build/pool/... ./test/e2e/...
+go test -count=1 -tags e2e -timeout 60m ./internal/kube/... ./internal/deploy/helm/... ./internal/image/... ./internal/build/pool/... ./test/e2e/...
 done_in
 
 step "davit while parts of the cluster are away"
-go test -count=1 -tags e2e,outage -timeout 10m ./test/e2e -run 'TestOutage|TestKubelet'
+go test -count=1 -tags e2e,outage -timeout 60m ./test/e2e -run 'TestOutage|TestKubelet'
 done_in

@@ -86,6 +86,8 @@ type Deployer struct {
 	Config string // the folder of the docker command's configuration, for credentials
 	Now    func() time.Time
 	Sink   event.Sink
+
+	StaysUp time.Duration // how long a container that says nothing about its health must run to count as started; 1 s when 0
 }
 
 // Started are the containers of a set that Start found or started.

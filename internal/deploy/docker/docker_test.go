@@ -5,11 +5,11 @@ package docker_test
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -69,14 +69,16 @@ func (h *host) deployer() *docker.Deployer {
 
 func (h *host) deploy(s docker.Set, images ...docker.Image) error {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
-	defer cancel()
-	d := h.deployer()
-	started, err := d.Start(ctx, s, byName(images))
+	return h.deployWith(h.deployer(), s, images...)
+}
+
+func (h *host) deployWith(d *docker.Deployer, s docker.Set, images ...docker.Image) error {
+	h.Helper()
+	started, err := d.Start(h.Context(), s, byName(images))
 	if err != nil {
 		return err
 	}
-	return d.Settle(ctx, started)
+	return d.Settle(h.Context(), started)
 }
 
 // plans checks what a preview says, line by line, and that it did nothing.
@@ -188,12 +190,15 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// freePort gives a port of this machine that is free now.
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port) //nolint:gosec // ports fit
+// freePort gives a port of this machine that is free now, and that no program gets which takes any.
+func freePort() uint16 {
+	for {
+		port := uint16(20000 + rand.N(9000)) //nolint:gosec // ports fit
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
 }
 
 const (
@@ -201,14 +206,17 @@ const (
 	sleep = "trap 'exit 0' TERM; busybox sleep 1000 & wait"
 )
 
+// serves says of what runs serve when it does.
+var serves = &v1.HealthConfig{Test: []string{"CMD", "busybox", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/"}, Interval: 100 * time.Millisecond, Retries: 1000}
+
 func TestDeploy(t *testing.T) {
 	h := newHost(t)
-	port := freePort(t)
+	port := freePort()
 	local := netip.MustParseAddr("127.0.0.1")
 	set := docker.Set{Name: "davit-shop", Network: "davit-shop", Labels: map[string]string{"team": "blue"}, Wait: true, Containers: []docker.Container{
 		{Image: "web", Ports: []docker.Port{{Container: 8080, Address: local, Local: port}}}, {Image: "back"}, {Image: "other"},
 	}}
-	web, back := h.image("web:1", serve, nil), h.image("back:1", sleep, nil)
+	web, back := h.image("web:1", serve, serves), h.image("back:1", sleep, nil)
 	h.plans(set, []string{"create network/davit-shop", "create container/web", "create container/back; the image is pulled first"}, web, docker.Image{Ref: "back:9"})
 	h.ok(h.deploy(set, web, back), "container/web created", "container/back created", "container/web runs "+web.ID, "container/back runs "+back.ID,
 		fmt.Sprintf("container/web: port 8080 is at 127.0.0.1:%d", port), "warning: deploy.docker names the image other, which no artifact has")
@@ -231,7 +239,7 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("containers %v became %v", first, now)
 	}
 
-	web = h.image("web:2", serve, nil)
+	web = h.image("web:2", serve, serves)
 	other := set
 	other.Labels = map[string]string{"team": "red"}
 	h.plans(set, []string{"replace container/web; image: web:1 → web:2", "unchanged container/back"}, web, back)
@@ -264,7 +272,7 @@ func TestDeploy(t *testing.T) {
 // TestNeighbours leaves alone what others made, and takes over what Skaffold did.
 func TestNeighbours(t *testing.T) {
 	h := newHost(t)
-	app := h.image("app:1", serve, nil)
+	app := h.image("app:1", serve, serves)
 	must(h.client.NetworkCreate(t.Context(), "skaffold-network-x", client.NetworkCreateOptions{Labels: map[string]string{"skaffold.dev/run-id": "x"}}))
 	run := func(name, network string, labels map[string]string) {
 		made := must(h.client.ContainerCreate(t.Context(), client.ContainerCreateOptions{
@@ -300,7 +308,7 @@ func TestNeighbours(t *testing.T) {
 func TestFailures(t *testing.T) {
 	h := newHost(t)
 	set := func(name string) docker.Set {
-		return docker.Set{Name: name, Network: "davit-bad", Wait: true, Deadline: 5 * time.Second, Containers: []docker.Container{{Image: name}}}
+		return docker.Set{Name: name, Network: "davit-bad", Wait: true, Deadline: 10 * time.Minute, Containers: []docker.Container{{Image: name}}}
 	}
 	sick := &v1.HealthConfig{Test: []string{"CMD", "busybox", "sh", "-c", "echo it hurts; exit 1"}, Interval: 100 * time.Millisecond, Retries: 2}
 	for _, c := range []struct {
@@ -311,7 +319,9 @@ func TestFailures(t *testing.T) {
 		{"crash", "echo no database; exit 3", nil, []string{"container/crash of image crash does not run: it ended with exit code 3", "\n    no database"}},
 		{"sick", sleep, sick, []string{"container/sick of image sick does not run: its health check fails: it hurts"}},
 	} {
-		err := h.deploy(set(c.name), h.image(c.name+":1", c.script, c.health))
+		d := h.deployer()
+		d.StaysUp = time.Hour // it may take its time to crash
+		err := h.deployWith(d, set(c.name), h.image(c.name+":1", c.script, c.health))
 		var failed *docker.ContainerError
 		if !errors.As(err, &failed) || failed.Image != c.name {
 			t.Fatalf("%s: error %v", c.name, err)
@@ -323,7 +333,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	// What is mended takes its place.
-	well := &v1.HealthConfig{Test: []string{"CMD", "busybox", "true"}, Interval: 100 * time.Millisecond}
+	well := &v1.HealthConfig{Test: []string{"CMD", "busybox", "true"}, Interval: 100 * time.Millisecond, Retries: 1000}
 	h.ok(h.deploy(set("crash"), h.image("crash:2", sleep, well)), "container/crash replaced")
 	// A command that did its work is no failure.
 	h.ok(h.deploy(set("once"), h.image("once:1", "exit 0", nil)), "container/once created")

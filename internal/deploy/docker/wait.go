@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,6 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 )
-
-// staysUp is how long a container that says nothing about its health must run to count as started.
-const staysUp = time.Second
 
 // logLines is how many of the last lines of a container that failed are shown.
 const logLines = 10
@@ -76,7 +74,7 @@ func (d *Deployer) await(ctx context.Context, set Set, t task) (container.Inspec
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	events := d.Client.Events(ctx, client.EventsListOptions{Filters: make(client.Filters).Add("container", t.id)})
-	settled := time.NewTimer(staysUp - d.Now().Sub(t.began))
+	settled := time.NewTimer(cmp.Or(d.StaysUp, time.Second) - d.Now().Sub(t.began))
 	defer settled.Stop()
 	stayed := t.verb == "unchanged"
 	for {
