@@ -11,6 +11,15 @@ import (
 	"github.com/davit-dev/davit/internal/deploy/cloudrun/cloudruntest"
 )
 
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 // TestCloudRun deploys to a stand-in for Cloud Run, without any cluster, and takes it away again.
 func TestCloudRun(t *testing.T) {
 	server := cloudruntest.Start(t)
@@ -47,7 +56,38 @@ spec: {template: {spec: {containers: [{image: example.com/web}]}}}
 		}
 		return out.String()
 	}
+	set := func(old, with string) {
+		t.Helper()
+		text := strings.Replace(string(read(t, filepath.Join(dir, "service.yaml"))), old, with, 1)
+		if err := os.WriteFile(filepath.Join(dir, "service.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	cloud := []string{"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=" + server.Address}
+	// A plan says it first, and is carried out as it was saved.
+	if said := run(2, cloud, "plan", "--exit-code", "--save", "plan.json"); said != "Cloud Run\n  + create service.serving.knative.dev/web in shop, europe-west1  service.yaml:1\n1 object to create.\n" {
+		t.Errorf("the plan is\n%s", said)
+	}
+	set("image: example.com/web", "image: example.com/shop")
+	if said := run(1, cloud, "run", "--plan", "plan.json"); !strings.Contains(said, "service.serving.knative.dev/web in project shop, europe-west1: its manifest changed") || len(server.Objects) > 0 {
+		t.Errorf("it says\n%s", said)
+	}
+	set("image: example.com/shop", "image: example.com/web")
+	run(0, cloud, "run", "--plan", "plan.json")
+	if said := run(0, cloud, "plan", "--exit-code"); said != "Cloud Run\n  = 1 object unchanged\nNothing to do.\n" {
+		t.Errorf("afterwards the plan is\n%s", said)
+	}
+	run(0, cloud, "diff", "--exit-code")
+	set("image: example.com/web", "image: example.com/shop")
+	if said := run(2, cloud, "diff", "--exit-code"); !strings.Contains(said, "~ change service.serving.knative.dev/web in shop, europe-west1") ||
+		!strings.Contains(said, "- example.com/web\n      + example.com/shop\n") {
+		t.Errorf("the difference is\n%s", said)
+	}
+	if said := run(0, cloud, "plan", "--output", "json"); !strings.Contains(said, `"place":"cloudrun","region":"europe-west1"`) || !strings.Contains(said, `"after":"example.com/shop"`) {
+		t.Errorf("the plan is\n%s", said)
+	}
+	set("image: example.com/shop", "image: example.com/web")
+	run(0, cloud, "delete")
 	for _, step := range []struct {
 		args []string
 		want []string

@@ -75,7 +75,7 @@ func runDiff(ctx context.Context, w World, o *diffOptions) error {
 		}
 	}
 	if o.output == "json" {
-		err = json.NewEncoder(w.Stdout).Encode(map[string]any{"version": plan.DocumentVersion, "cluster": outlook.Cluster, "objects": all})
+		err = json.NewEncoder(w.Stdout).Encode(map[string]any{"version": plan.DocumentVersion, "cluster": outlook.Cluster, "engine": outlook.Engine, "objects": all})
 	} else {
 		_, err = w.Stdout.Write([]byte(diffText(all, w.colours(w.Stdout))))
 	}
@@ -96,9 +96,10 @@ func runDiff(ctx context.Context, w World, o *diffOptions) error {
 func diffText(all []differing, colour bool) string {
 	t := diffWriter{planWriter{colour: colour}}
 	for _, d := range all {
-		t.object(plan.PlannedObject{Action: d.Action, Resource: d.Resource, Namespace: d.Namespace, Origin: d.Origin, Notes: d.Notes, Error: d.Error})
-		switch d.Action {
-		case plan.ObjectCreate, plan.ObjectReplace:
+		t.object(plan.PlannedObject{Action: d.Action, Resource: d.Resource, Namespace: d.Namespace, Region: d.Region, Origin: d.Origin, Notes: d.Notes, Error: d.Error})
+		switch {
+		case d.Action == plan.ObjectCreate && d.Object == nil: // a network has nothing but its name
+		case d.Action == plan.ObjectCreate, d.Action == plan.ObjectReplace && len(d.Changes) == 0:
 			t.lines("+", "32", yamlText(d.Object))
 		default:
 			for _, c := range d.Changes {

@@ -210,13 +210,33 @@ func artifactPhrase(a plan.PlannedArtifact) string {
 }
 
 func (t *planWriter) objects(d plan.Document) {
-	if d.Cluster == nil {
-		return
-	}
-	t.line("Objects in %s (%s)", d.Cluster.Server, d.Cluster.Context)
-	t.preflight(d.Preflight)
-	unchanged := 0
+	places := map[string][]plan.PlannedObject{}
 	for _, o := range d.Objects {
+		places[o.Place] = append(places[o.Place], o)
+	}
+	if len(places[""]) > 0 || d.Preflight != nil {
+		t.line("Objects in %s (%s)", d.Cluster.Server, d.Cluster.Context)
+		t.preflight(d.Preflight)
+		t.place(places[""], "object")
+	}
+	if all := places[plan.PlaceKpt]; len(all) > 0 {
+		t.line("Objects in %s (%s), by kpt", d.Cluster.Server, d.Cluster.Context)
+		t.place(all, "object")
+	}
+	if d.Engine != nil {
+		t.line("Docker Engine at %s", d.Engine.Address)
+		t.place(places[plan.PlaceDocker], "container")
+	}
+	if all := places[plan.PlaceCloudRun]; len(all) > 0 {
+		t.line("Cloud Run")
+		t.place(all, "object")
+	}
+}
+
+// place writes what becomes of the things in one place.
+func (t *planWriter) place(all []plan.PlannedObject, thing string) {
+	unchanged := 0
+	for _, o := range all {
 		if o.Action == plan.ObjectUnchanged {
 			unchanged++
 			continue
@@ -224,7 +244,7 @@ func (t *planWriter) objects(d plan.Document) {
 		t.object(o)
 	}
 	if unchanged > 0 {
-		t.line("  %s %s unchanged", t.mark(plan.ObjectUnchanged), count(unchanged, "object"))
+		t.line("  %s %s unchanged", t.mark(plan.ObjectUnchanged), count(unchanged, thing))
 	}
 }
 
@@ -247,6 +267,9 @@ func (t *planWriter) object(o plan.PlannedObject) {
 	if o.Namespace != "" {
 		at = " in " + o.Namespace
 	}
+	if o.Region != "" {
+		at += ", " + o.Region
+	}
 	if o.Origin != "" {
 		at += "  " + paint(t.colour, "2", o.Origin)
 	}
@@ -257,12 +280,12 @@ func (t *planWriter) object(o plan.PlannedObject) {
 	for _, n := range o.Notes {
 		t.line("      (%s)", n)
 	}
-	switch o.Action {
-	case plan.ObjectPrune:
+	switch {
+	case o.Action == plan.ObjectPrune && len(o.Notes) == 0:
 		t.line("      (it was deployed before and is not in the config any more)")
-	case plan.ObjectOrphan:
+	case o.Action == plan.ObjectOrphan:
 		t.line("      (it was deployed before and is not in the config any more: it stays)")
-	case plan.ObjectFail:
+	case o.Action == plan.ObjectFail:
 		t.line("      %s", paint(t.colour, "31", o.Error))
 	}
 }

@@ -22,6 +22,16 @@ func (c *containers) start(ctx context.Context, p *Pipeline, r Rendered, images 
 	if c.deployer, err = p.Containers(); err != nil {
 		return err
 	}
+	started, err := c.deployer.Start(ctx, *r.Docker, forEngine(images))
+	if err != nil {
+		return fmt.Errorf("deploying: %w", err)
+	}
+	c.started = append(c.started, started)
+	return nil
+}
+
+// forEngine are the images as a Docker Engine knows them, by the artifacts' names.
+func forEngine(images []Image) map[string]docker.Image {
 	known := make(map[string]docker.Image, len(images))
 	for _, i := range images {
 		known[i.Name] = docker.Image{Ref: i.Ref}
@@ -29,12 +39,7 @@ func (c *containers) start(ctx context.Context, p *Pipeline, r Rendered, images 
 			known[i.Name] = docker.Image{Ref: i.Ref, ID: i.Digest}
 		}
 	}
-	started, err := c.deployer.Start(ctx, *r.Docker, known)
-	if err != nil {
-		return fmt.Errorf("deploying: %w", err)
-	}
-	c.started = append(c.started, started)
-	return nil
+	return known
 }
 
 // settle waits for the containers of all deployments and proves what they run.

@@ -26,21 +26,15 @@ func (p *Pipeline) deployKpt(ctx context.Context, rolling *rollouts, i int, r Re
 	if err != nil {
 		return err
 	}
-	before, err := p.Kube.Compare(ctx, [][]kube.Object{objects}, p.Sink)
+	before, text, err := p.forKpt(ctx, objects)
 	if err != nil {
 		return fmt.Errorf("deploying: %w", err)
 	}
 	known := map[string]*unstructured.Unstructured{}
-	var text bytes.Buffer
-	for _, b := range before[0] { // these have the namespaces that they go to
+	for _, b := range before {
 		known[b.Object.GetNamespace()+"/"+b.Resource] = b.Live
-		one, err := yaml.Marshal(b.Object.Object)
-		if err != nil {
-			return fmt.Errorf("writing the manifests for kpt: %w", err)
-		}
-		text.WriteString("---\n" + string(one))
 	}
-	if err := kpt.Apply(ctx, *r.Kpt, text.Bytes(), p.deployingKpt()); err != nil {
+	if err := kpt.Apply(ctx, *r.Kpt, text, p.deployingKpt()); err != nil {
 		return fmt.Errorf("deploying: %w", err)
 	}
 	after, err := p.Kube.Compare(ctx, [][]kube.Object{objects}, p.Sink)
@@ -64,6 +58,23 @@ func (p *Pipeline) deployKpt(ctx context.Context, rolling *rollouts, i int, r Re
 	}
 	rolling.add(i, r.Deployment, after[0])
 	return nil
+}
+
+// forKpt gives objects with what the cluster has of them, and their manifests with the namespaces that they go to.
+func (p *Pipeline) forKpt(ctx context.Context, objects []kube.Object) ([]kube.Applied, []byte, error) {
+	found, err := p.Kube.Compare(ctx, [][]kube.Object{objects}, p.Sink)
+	if err != nil {
+		return nil, nil, err
+	}
+	var text bytes.Buffer
+	for _, f := range found[0] {
+		one, err := yaml.Marshal(f.Object.Object)
+		if err != nil {
+			return nil, nil, fmt.Errorf("writing the manifests for kpt: %w", err)
+		}
+		text.WriteString("---\n" + string(one))
+	}
+	return found[0], text.Bytes(), nil
 }
 
 func (p *Pipeline) deleteKpt(ctx context.Context, r Rendered) error {

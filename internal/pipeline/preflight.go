@@ -12,7 +12,7 @@ import (
 )
 
 // Preflight asks the cluster whether it would let deployments in, before anything is built: namespaces, kinds, permissions. Charts are rendered with
-// stand-ins for the digests that are not known yet.
+// stand-ins for the digests that are not known yet. It gives nil when nothing is applied to a cluster.
 func (p *Pipeline) Preflight(ctx context.Context, artifacts []plan.Artifact, rendered []Rendered) (*plan.Preflight, error) {
 	images, _, err := p.expectedImages(artifacts)
 	if err != nil {
@@ -28,7 +28,11 @@ func (p *Pipeline) Preflight(ctx context.Context, artifacts []plan.Artifact, ren
 	return p.preflight(ctx, sets)
 }
 
+// preflight gives nil when nothing is applied to a cluster.
 func (p *Pipeline) preflight(ctx context.Context, sets sets) (*plan.Preflight, error) {
+	if !slices.ContainsFunc(sets, func(s *deployedSet) bool { return s != nil }) {
+		return nil, nil
+	}
 	all := &plan.Preflight{Namespaces: map[string]string{}}
 	for _, r := range sets {
 		if r == nil {
@@ -57,6 +61,9 @@ func (p *Pipeline) preflight(ctx context.Context, sets sets) (*plan.Preflight, e
 
 // TellPreflight warns of what would be left out, and gives what would fail as an error.
 func (p *Pipeline) TellPreflight(found *plan.Preflight) error {
+	if found == nil {
+		return nil
+	}
 	var errs []error
 	for _, f := range found.Findings {
 		if f.Fatal {

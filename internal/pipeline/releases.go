@@ -188,17 +188,15 @@ func (p *Pipeline) deleteReleases(ctx context.Context, r Rendered) error {
 	return deployer.Uninstall(ctx, named)
 }
 
-// lookAtReleases compares the releases of a deployment with the cluster. The second result is their values, by release.
-func (p *Pipeline) lookAtReleases(ctx context.Context, r Rendered, standins []string) ([]plan.PlannedObject, map[string]any, error) {
+// lookAtReleases compares the releases of a deployment with the cluster.
+func (p *Pipeline) lookAtReleases(ctx context.Context, r Rendered, standins []string) (s seen, err error) {
 	if r.Work == nil {
-		return nil, nil, nil
+		return s, nil
 	}
 	found, err := r.Work.Preview(ctx)
 	if err != nil {
-		return nil, nil, err
+		return s, err
 	}
-	var planned []plan.PlannedObject
-	values := map[string]any{}
 	for _, f := range found {
 		one := plan.PlannedObject{Resource: "release/" + f.Name, Namespace: f.Namespace, Action: plan.ObjectChange, UID: fmt.Sprint(f.Revision)}
 		switch {
@@ -212,23 +210,24 @@ func (p *Pipeline) lookAtReleases(ctx context.Context, r Rendered, standins []st
 		for _, note := range f.Notes {
 			one.Notes = append(one.Notes, showText(note, standins))
 		}
+		var values any
 		if f.Chart != nil {
 			if one.Fingerprint, err = fingerprint(map[string]any{"chart": string(f.Chart)}); err != nil {
-				return nil, nil, err
+				return s, err
 			}
-			values[f.Namespace+"/"+one.Resource] = f.Values
+			values = f.Values
 		}
-		planned = append(planned, one)
+		s.add(one, values)
 		for _, o := range f.Objects {
-			object, _, err := plannedObject(o, "", standins) // the values of Secrets come of the release's
+			object, hidden, err := plannedObject(o, "", standins)
 			if err != nil {
-				return nil, nil, err
+				return s, err
 			}
-			planned = append(planned, object)
+			s.add(object, hidden)
 		}
 		for _, o := range f.Removed {
-			planned = append(planned, plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Action: plan.ObjectPrune})
+			s.add(plan.PlannedObject{Resource: o.Resource, Namespace: o.Namespace, Action: plan.ObjectPrune}, nil)
 		}
 	}
-	return planned, values, nil
+	return s, nil
 }

@@ -13,6 +13,7 @@ type Document struct {
 	Version   int               `json:"version"`
 	Todo      bool              `json:"todo"` // whether a run would do anything
 	Cluster   *Cluster          `json:"cluster,omitempty"`
+	Engine    *Engine           `json:"engine,omitempty"`
 	Preflight *Preflight        `json:"preflight,omitempty"`
 	Artifacts []PlannedArtifact `json:"artifacts"`
 	Objects   []PlannedObject   `json:"objects"`
@@ -22,6 +23,12 @@ type Document struct {
 type Cluster struct {
 	Context string `json:"context,omitempty"`
 	Server  string `json:"server"`
+}
+
+// Engine is the Docker Engine in which containers run.
+type Engine struct {
+	Address string `json:"address"` // "unix:///var/run/docker.sock"
+	ID      string `json:"id"`      // which no other has
 }
 
 // Preflight is whether the cluster would let the deployment in.
@@ -69,10 +76,19 @@ const (
 	ObjectPrune     = "prune"  // deployed before, not in the config any more: it goes
 )
 
-// PlannedObject is what becomes of one object of the cluster.
+// Places of planned objects, beside the cluster that davit applies them to.
+const (
+	PlaceKpt      = "kpt" // the same cluster, but kpt applies them
+	PlaceDocker   = "docker"
+	PlaceCloudRun = "cloudrun"
+)
+
+// PlannedObject is what becomes of one object of the cluster, or of what is deployed elsewhere.
 type PlannedObject struct {
-	Resource  string        `json:"resource"` // "deployment.apps/web"
-	Namespace string        `json:"namespace,omitempty"`
+	Resource  string        `json:"resource"`            // "deployment.apps/web", "container/web"
+	Namespace string        `json:"namespace,omitempty"` // in Cloud Run, the project
+	Place     string        `json:"place,omitempty"`
+	Region    string        `json:"region,omitempty"` // of Cloud Run
 	Set       string        `json:"set,omitempty"`    // the inventory that it belongs to
 	Origin    string        `json:"origin,omitempty"` // "k8s/web.yaml:1"
 	Action    string        `json:"action"`

@@ -105,6 +105,9 @@ func (s Saved) Moved(now Saved, secrets []byte) []string {
 	if was, is := s.server(), now.server(); was != is {
 		say("the cluster was %s and is %s", cmpEmpty(was), cmpEmpty(is))
 	}
+	if was, is := s.engine(), now.engine(); was != is {
+		say("the Docker Engine was %s and is %s", cmpEmpty(was), cmpEmpty(is))
+	}
 	moved = append(moved, pairs(s.Artifacts, now.Artifacts, "artifact ", func(a PlannedArtifact) string { return a.Image }, movedArtifact)...)
 	moved = append(moved, pairs(s.Objects, now.Objects, "", func(o PlannedObject) string { return nameOf(o) }, movedObject)...)
 	if !s.Secrets.Holds(secrets) {
@@ -118,6 +121,13 @@ func (s Saved) server() string {
 		return ""
 	}
 	return s.Cluster.Server
+}
+
+func (s Saved) engine() string {
+	if s.Engine == nil {
+		return ""
+	}
+	return s.Engine.Address + " (" + s.Engine.ID + ")"
 }
 
 func cmpEmpty(s string) string {
@@ -163,10 +173,16 @@ func byName[T any](all []T, name func(T) string) map[string]T {
 }
 
 func nameOf(o PlannedObject) string {
-	if o.Namespace == "" {
-		return o.Resource
+	switch name := o.Resource; {
+	case o.Place == PlaceDocker:
+		return name + " in the Docker Engine"
+	case o.Place == PlaceCloudRun:
+		return name + " in project " + o.Namespace + ", " + o.Region
+	case o.Namespace == "":
+		return name
+	default:
+		return name + " in namespace " + o.Namespace
 	}
-	return o.Resource + " in namespace " + o.Namespace
 }
 
 func movedArtifact(was, is PlannedArtifact) string {
@@ -198,6 +214,9 @@ func movedObject(was, is PlannedObject) string {
 	case was.UID != is.UID:
 		return "it was deleted and made anew"
 	case was.LiveVersion != is.LiveVersion, was.Set != is.Set, !sameJSON(was.Changes, is.Changes), !slices.Equal(was.Notes, is.Notes):
+		if was.Place == PlaceDocker || was.Place == PlaceCloudRun {
+			return "it changed there"
+		}
 		return "it changed in the cluster"
 	}
 	return ""
