@@ -2,52 +2,22 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/inputs"
+	"github.com/davit-dev/davit/internal/inputs/killtest"
 )
 
-// recordOnTmpfs names the folder in which the test, run once more in a namespace of its own, mounts a file system and fills it.
-const recordOnTmpfs = "DAVIT_TEST_RECORD_ON_TMPFS"
-
-// A file system of 128 KiB fills while builds are recorded. What was recorded before stays right, what cannot be is not there, and once
-// there is room again, all goes on.
-func TestCacheOnADiskThatFills(t *testing.T) {
-	if folder := os.Getenv(recordOnTmpfs); folder != "" {
-		if err := recordUntilFull(folder); err != nil {
-			t.Error(err)
-		}
-		return
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), recordOnTmpfs+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
+// A disk fills while builds are recorded. What was recorded before stays right, what cannot be is not there, and once there is room again, all goes on.
+func TestCacheOnADiskThatFills(t *testing.T) { killtest.OnSmallDisk(t, recordUntilFull) }
 
 func recordUntilFull(folder string) error {
-	if err := errors.Join(
-		syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""),
-		syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=128k"),
-	); err != nil {
-		return fmt.Errorf("mounting a small file system: %w", err)
-	}
 	var warnings []string
 	c := New(Options{Folder: folder, Now: time.Now, Sink: event.SinkFunc(func(e event.Event) {
 		warnings = append(warnings, e.(event.Warning).Message)

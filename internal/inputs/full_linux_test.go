@@ -4,45 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs/killtest"
 )
 
-// saveOnTmpfs names the folder in which the test, run once more in a namespace of its own, mounts a file system and fills it.
-const saveOnTmpfs = "DAVIT_TEST_SAVE_ON_TMPFS"
-
-// An index grows on a file system of 128 KiB until that is full. What was saved before stays, and nothing unfinished is left.
-func TestIndexOnADiskThatFills(t *testing.T) {
-	if folder := os.Getenv(saveOnTmpfs); folder != "" {
-		if err := saveUntilFull(folder); err != nil {
-			t.Error(err)
-		}
-		return
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), saveOnTmpfs+"="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
-	if os.Getuid() != 0 {
-		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
-}
+// An index grows until the disk is full. What was saved before stays, and nothing unfinished is left.
+func TestIndexOnADiskThatFills(t *testing.T) { killtest.OnSmallDisk(t, saveUntilFull) }
 
 func saveUntilFull(folder string) error {
-	if err := errors.Join(
-		syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""),
-		syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=128k"),
-	); err != nil {
-		return fmt.Errorf("mounting a small file system: %w", err)
-	}
 	warnings := 0
 	open := func() *Index {
 		later := func() time.Time { return time.Now().Add(time.Minute) }

@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -161,19 +159,12 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-// The test binary run with one of these variables saves indexes in the folder it names: until it is killed, or once on a full disk.
-const (
-	saveForever = "DAVIT_TEST_SAVE_FOREVER"
-	saveOnFull  = "DAVIT_TEST_SAVE_ON_FULL"
-)
+// saveForever names the folder in which the test binary saves indexes until it is killed.
+const saveForever = "DAVIT_TEST_SAVE_FOREVER"
 
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(saveForever); folder != "" {
 		saveUntilKilled(folder)
-		return
-	}
-	if folder := os.Getenv(saveOnFull); folder != "" {
-		saveOnFullDisk(folder)
 		return
 	}
 	os.Exit(m.Run())
@@ -209,39 +200,4 @@ func TestIndexSurvivesKills(t *testing.T) {
 			t.Fatalf("run %d: an entry is a mixture: %v", run, e)
 		}
 	})
-}
-
-// A full disk is a file size limit here, which fails in the same place of the same call.
-func saveOnFullDisk(folder string) {
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4096, Max: 4096}); err != nil {
-		panic(err)
-	}
-	x := OpenIndex(folder, "w", time.Now, event.SinkFunc(func(e event.Event) { panic(e) }))
-	for i := range 1000 {
-		x.remember(fmt.Sprint("file", i), indexEntry{day: x.today()})
-	}
-	fmt.Print(x.Save())
-}
-
-func TestIndexOnAFullDisk(t *testing.T) {
-	folder := t.TempDir()
-	later := func() time.Time { return time.Now().Add(time.Minute) }
-	x := OpenIndex(folder, "w", later, noWarnings(t))
-	x.remember("first", indexEntry{day: x.today()})
-	if err := x.Save(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), saveOnFull+"="+folder)
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "saving the index of file hashes") {
-		t.Errorf("%v: %s", err, out)
-	}
-	again := OpenIndex(folder, "w", later, noWarnings(t))
-	if _, ok := again.known()["first"]; !ok || len(again.known()) != 1 {
-		t.Errorf("after a save that failed the index knows %d files", len(again.known()))
-	}
-	left, err := os.ReadDir(folder)
-	if err != nil || len(left) != 1 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
 }
