@@ -117,16 +117,16 @@ func (i *imageFlags) fromFile(w World, refs map[string]image.Reference) (order [
 		text, err = os.ReadFile(w.path(i.file))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the built images: %w", err)
+		return nil, fmt.Errorf("reading the built images: %w; 'davit build --file-output %s' writes it", err, i.file)
 	}
 	var file builds
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("reading the built images from %s: it is not what 'davit build --file-output' writes: %w", i.file, err)
 	}
-	for _, b := range file.Builds {
+	for n, b := range file.Builds {
 		ref, err := image.Parse(b.Tag)
 		if err != nil {
-			return nil, fmt.Errorf("reading the built images from %s: %w", i.file, err)
+			return nil, fmt.Errorf("reading the built images from %s: the tag of builds[%d], %s: %w", i.file, n, b.ImageName, err)
 		}
 		refs[b.ImageName] = ref
 		order = append(order, b.ImageName)

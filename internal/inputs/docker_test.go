@@ -174,6 +174,7 @@ func TestDockerfileErrors(t *testing.T) {
 		{"missing source", "FROM scratch\n\nCOPY nothing.txt /\n", "", "", "Dockerfile:3: COPY nothing.txt: there is no nothing.txt in the build context ROOT"},
 		{"ignored source", "FROM scratch\nADD main.go /\n", "*.go\n", "", "Dockerfile:2: ADD main.go: main.go is in the build context ROOT, but .dockerignore leaves it out"},
 		{"unknown target", "FROM scratch AS one\n", "", "two", `there is no stage named "two"; its named stages are: one`},
+		{"target, no names", "FROM scratch\n", "", "two", `there is no stage named "two"; its named stages are: none`},
 		{"unknown instruction", "FROM scratch\nCOPPY a b\n", "", "", "unknown instruction: COPPY (did you mean COPY?)"},
 		{"empty base", "ARG X\nFROM $X\n", "", "", "Dockerfile:2: the base image $X is empty: give its build argument a value"},
 		{"empty file", "", "", "", "Dockerfile: file with no instructions"},

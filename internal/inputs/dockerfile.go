@@ -2,6 +2,7 @@ package inputs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,8 +164,8 @@ func (d *dockerfile) follow(ctx context.Context, target string) error {
 	s := d.stages[len(d.stages)-1]
 	if target != "" {
 		if s = d.byName[strings.ToLower(target)]; s == nil {
-			names := slices.Sorted(maps.Keys(d.byName))
-			return fmt.Errorf("%s: there is no stage named %q; its named stages are: %s", d.name, target, strings.Join(names, ", "))
+			named := cmp.Or(strings.Join(slices.Sorted(maps.Keys(d.byName)), ", "), "none")
+			return fmt.Errorf("%s: there is no stage named %q; its named stages are: %s", d.name, target, named)
 		}
 	}
 	return d.visit(ctx, s)

@@ -14,7 +14,7 @@ import (
 type Follow struct {
 	Tail    bool
 	Forward Forward
-	Ports   []Port          // those of the configs, in their order
+	Ports   []Port          // those of the configs, in their order, where they are forwarded
 	Logs    map[string]Logs // by artifact
 	Default Logs            // of what is no artifact
 }
@@ -74,6 +74,9 @@ func NewFollow(configs []*config.Config, tail bool, forward Forward, o Options) 
 		for _, a := range c.Model.Build.Artifacts {
 			f.Logs[a.Image] = f.Default
 		}
+	}
+	if !forward.User {
+		return f, nil
 	}
 	for _, c := range configs {
 		for i, p := range c.Model.PortForward {

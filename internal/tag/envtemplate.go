@@ -2,10 +2,10 @@ package tag
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -62,7 +62,9 @@ func (p *EnvTemplate) Tag(_ context.Context, a Artifact) (string, error) {
 		return "", fmt.Errorf("executing the tag template: %w", err)
 	}
 	if strings.Contains(b.String(), noValue) {
-		return "", errors.New("the tag template uses environment variables that are not set")
+		unset := slices.DeleteFunc(fields(p.template.Root), func(name string) bool { _, set := vars[name]; return set })
+		slices.Sort(unset)
+		return "", fmt.Errorf("the tag template uses environment variables that are not set: %s", strings.Join(slices.Compact(unset), ", "))
 	}
 	return b.String(), nil
 }

@@ -54,7 +54,7 @@ func TestPolicies(t *testing.T) {
 		{"dateTime, no tag", DateTime{Now: env.Now, Format: "15:04", Zone: "UTC"}, "web", "web:latest", "no image reference"},
 		{"dateTime, no zone", DateTime{Now: env.Now, Zone: "Mars/Olympus"}, "web", "web:latest", `timezone "Mars/Olympus"`},
 		{"envTemplate", template("{{.FOO}}-{{.IMAGE_NAME}}"), "web", "web:foo-web", ""},
-		{"envTemplate, unset", template("{{.NOPE}}"), "web", "web:latest", "not set"},
+		{"envTemplate, unset", template("{{.NOPE}}"), "web", "web:latest", "not set: NOPE"},
 		{"envTemplate, a default", template(`{{default "bar" .NOPE}}`), "web", "web:bar", ""},
 		{"envTemplate, functions", template(`{{.FOO | upper | trunc 2}}{{now | date "2006"}}{{env "FOO"}}{{expandenv "${FOO}"}}`), "web", "web:FO2026foofoo", ""},
 		{"envTemplate, a command", template(`{{cmd "printf" "a b" | replace " " "-"}}`), "web", "web:a-b", ""},

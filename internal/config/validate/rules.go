@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"text/template/parse"
 
 	"github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/config/diag"
@@ -99,8 +100,12 @@ func (r *rules) builderFits(a *model.Artifact, at []any) {
 
 func (r *rules) build() {
 	b := r.c.Model.Build
-	if custom, ok := b.TagPolicy.Tagger.(*model.CustomTemplate); ok {
-		for i, component := range custom.Components {
+	switch t := b.TagPolicy.Tagger.(type) {
+	case *model.EnvTemplate:
+		r.tagTemplate(t.Template, "build", "tagPolicy", "envTemplate", "template")
+	case *model.CustomTemplate:
+		r.tagTemplate(t.Template, "build", "tagPolicy", "customTemplate", "template")
+		for i, component := range t.Components {
 			if component.Tagger == nil {
 				r.add(fmt.Sprintf("component %q names no tag policy", component.Name), "add gitCommit, dateTime, envTemplate, sha256 or inputDigest", "build", "tagPolicy", "customTemplate", "components", i)
 			}
@@ -114,6 +119,15 @@ func (r *rules) build() {
 		if !regexp.MustCompile(`projects/[^/]*/locations/[^/]*/workerPools/[^/]*`).MatchString(cloud.WorkerPool) {
 			r.add(fmt.Sprintf("%q is not a worker pool", cloud.WorkerPool), "write projects/PROJECT/locations/LOCATION/workerPools/POOL", "build", "googleCloudBuild", "workerPool")
 		}
+	}
+}
+
+// tagTemplate checks that a template can be read. Its functions are not known here.
+func (r *rules) tagTemplate(text string, at ...any) {
+	t := parse.New("template")
+	t.Mode = parse.SkipFuncCheck
+	if _, err := t.Parse(text, "", "", map[string]*parse.Tree{}); err != nil {
+		r.add(fmt.Sprintf("the template cannot be read: %s", strings.TrimPrefix(err.Error(), "template: template:")), "mend it, such as {{.VERSION}}", at...)
 	}
 }
 
