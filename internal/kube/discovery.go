@@ -127,6 +127,17 @@ func (d *discovery) snapshot() []Resource {
 	return slices.Clone(d.resources)
 }
 
+// learn takes in what is served since the server was asked.
+func (d *discovery) learn(kinds []Resource) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range kinds {
+		if !slices.ContainsFunc(d.resources, func(known Resource) bool { return known.GVK() == r.GVK() }) {
+			d.resources = append(d.resources, r)
+		}
+	}
+}
+
 // forget makes the next question go to the server.
 func (d *discovery) forget() {
 	d.mu.Lock()

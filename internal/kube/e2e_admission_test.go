@@ -151,12 +151,7 @@ func TestTooManyRequests(t *testing.T) {
 	c := newCluster(t)
 	b := busy{left: &atomic.Int64{}}
 	b.left.Store(30)
-	client, err := kube.Connect(kube.Options{Kubeconfig: []string{c.kubeconfig}, Namespace: c.namespace, CacheDir: c.cache,
-		Wrap: func(next http.RoundTripper) http.RoundTripper { b.next = next; return b }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Client = client
+	c.wrap(func(next http.RoundTripper) http.RoundTripper { b.next = next; return b })
 	var all []string
 	for i := range 60 {
 		all = append(all, fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}", i))

@@ -85,8 +85,13 @@ func newCluster(t *testing.T) *cluster {
 // reconnect is what the next run of davit would be: a new process with the same cache.
 func (c *cluster) reconnect() {
 	c.t.Helper()
-	client, err := kube.Connect(kube.Options{Kubeconfig: []string{c.kubeconfig}, Namespace: c.namespace, CacheDir: c.cache, UserAgent: "davit/test",
-		Wrap: func(next http.RoundTripper) http.RoundTripper { return counter{c, next} }})
+	c.wrap(func(next http.RoundTripper) http.RoundTripper { return counter{c, next} })
+}
+
+// wrap is reconnect with something on the way.
+func (c *cluster) wrap(wrap func(http.RoundTripper) http.RoundTripper) {
+	c.t.Helper()
+	client, err := kube.Connect(kube.Options{Kubeconfig: []string{c.kubeconfig}, Namespace: c.namespace, CacheDir: c.cache, UserAgent: "davit/test", Wrap: wrap})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -107,6 +107,9 @@ func passing(err error) bool {
 	if apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) {
 		return true
 	}
+	if apierrors.IsInternalError(err) { // what the database behind the server could not do in time
+		return strings.Contains(err.Error(), "etcdserver: ") && !strings.Contains(err.Error(), "too large")
+	}
 	var (
 		asked *url.Error
 		dns   *net.DNSError

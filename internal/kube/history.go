@@ -266,10 +266,7 @@ func (c *Client) writeRevision(ctx context.Context, set Set, result *ApplyResult
 			},
 			"data": map[string]any{contentKey: base64.StdEncoding.EncodeToString(packed)},
 		}}
-		err = c.ask(ctx, func() error {
-			_, err := c.in(secretResource, set.Namespace).Create(ctx, u, metav1.CreateOptions{FieldManager: historyManager})
-			return err
-		})
+		err = c.create(ctx, secretResource, u, historyManager)
 		if !apierrors.IsAlreadyExists(err) {
 			if err != nil {
 				return fmt.Errorf("keeping revision %d of %s in namespace %s: %w", r.Number, set.Name, set.Namespace, err)

@@ -31,17 +31,26 @@ type live struct {
 	parent *unstructured.Unstructured
 
 	mu      sync.Mutex
+	wanted  map[string]string                     // apiVersion, by ref.key
 	objects map[string]*unstructured.Unstructured // by ref.key
 	members []*unstructured.Unstructured          // those that carry the set's label
 	listed  map[place]bool
 	places  map[place]Resource
 }
 
+// add takes in an object. One that is listed in several versions is there once, in that which is wanted.
 func (l *live) add(u *unstructured.Unstructured, member bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.objects[refOf(u).key()] = u
-	if member {
+	key := refOf(u).key()
+	before := l.objects[key]
+	if before != nil && u.GetAPIVersion() != l.wanted[key] {
+		return
+	}
+	l.objects[key] = u
+	if at := slices.Index(l.members, before); before != nil && at >= 0 {
+		l.members[at] = u
+	} else if member {
 		l.members = append(l.members, u)
 	}
 }
@@ -56,9 +65,9 @@ func (l *live) get(r ref) *unstructured.Unstructured {
 // requests as possible: one list per resource and namespace, then a request for each object (or one list for many) that
 // is not in the set yet.
 func (c *Client) readLive(ctx context.Context, set Set, items []*item) (*live, error) {
-	l := &live{objects: map[string]*unstructured.Unstructured{}, listed: map[place]bool{}, places: map[place]Resource{}}
+	l := &live{wanted: map[string]string{}, objects: map[string]*unstructured.Unstructured{}, listed: map[place]bool{}, places: map[place]Resource{}}
 	for _, it := range items {
-		l.places[it.place()] = it.resource
+		l.places[it.place()], l.wanted[it.ref.key()] = it.resource, it.GetAPIVersion()
 	}
 	if !set.isZero() {
 		if err := c.readMembers(ctx, set, l, items); err != nil {

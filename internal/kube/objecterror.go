@@ -63,8 +63,7 @@ func isImmutable(err error) bool {
 		return false
 	}
 	for _, phrase := range []string{
-		"field is immutable", "immutable", "updates to statefulset spec for fields other than", "pod updates may not change fields other than",
-		"may not change once set", "cannot change roleRef", "spec is immutable after creation",
+		"immutable", "updates to ", "pod updates may not change fields other than", "may not change once set", "may not be changed in an update", "cannot change roleRef",
 	} {
 		if strings.Contains(status.Message, phrase) {
 			return true
@@ -94,6 +93,10 @@ func nextStep(err error) string {
 		return "ask for less, or raise the quota"
 	case strings.Contains(err.Error(), "denied the request"), strings.Contains(err.Error(), "denied request"):
 		return "an admission webhook of the cluster refuses it, or a policy: change the object as it says, or ask whoever runs it"
+	case apierrors.IsTooManyRequests(err):
+		return "the cluster has more to do than it can: run again later, what was done stays"
+	case apierrors.IsRequestEntityTooLargeError(err), strings.Contains(err.Error(), "etcdserver: request is too large"), strings.Contains(err.Error(), "Too long: may not be more than"):
+		return "split it, or bring large files by an image or a volume"
 	case apierrors.IsForbidden(err):
 		return "the user of this context may not do this: use another context, or ask for the permission"
 	}

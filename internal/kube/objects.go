@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // The requests of this file are for objects that davit keeps for itself, such as the records of Helm's releases. Errors are the API server's own,
@@ -14,10 +16,29 @@ import (
 
 // Create makes an object that is not there yet.
 func (c *Client) Create(ctx context.Context, o Object, manager string) error {
-	return c.write(ctx, o, func(r Resource) error {
-		_, err := c.in(r, o.GetNamespace()).Create(ctx, o.Unstructured, metav1.CreateOptions{FieldManager: manager})
+	ctx = quiet(ctx)
+	r, err := c.discovery.kind(ctx, o.GroupVersionKind())
+	if err != nil {
+		return err
+	}
+	return c.create(ctx, r, o.Unstructured, manager)
+}
+
+// create makes an object. Where the answer was lost on the way, and asking again finds it made, it is fine.
+func (c *Client) create(ctx context.Context, r Resource, u *unstructured.Unstructured, manager string) error {
+	tries := 0
+	err := c.ask(ctx, func() error {
+		tries++
+		_, err := c.in(r, u.GetNamespace()).Create(ctx, u, metav1.CreateOptions{FieldManager: manager})
 		return err
 	})
+	if tries > 1 && apierrors.IsAlreadyExists(err) {
+		live, readErr := c.get(ctx, r, u.GetNamespace(), u.GetName())
+		if readErr == nil && live != nil && stands(u, live, r.Status) {
+			return nil
+		}
+	}
+	return err
 }
 
 // Replace makes an object say what o says. With a resourceVersion it is refused as a conflict when somebody wrote in between.

@@ -104,6 +104,9 @@ func definedKinds(objects []Object) []Resource {
 		for _, v := range versions {
 			version, _ := v.(map[string]any)
 			name, _, _ := unstructured.NestedString(version, "name")
+			if version["served"] == false {
+				continue
+			}
 			_, status, _ := unstructured.NestedFieldNoCopy(version, "subresources", "status")
 			all = append(all, Resource{Group: group, Version: name, Kind: kind, Name: plural, Namespaced: scope == "Namespaced",
 				Status: status, Verbs: []string{"get", "list", "watch", "create", "patch", "delete"}})

@@ -176,7 +176,7 @@ func (c *Client) established(ctx context.Context, it *item) error {
 	ready := func(u *unstructured.Unstructured) bool {
 		return u != nil && conditionOf(u, "Established").Status == "True"
 	}
-	if ready(it.live) {
+	if it.verb == VerbUnchanged && ready(it.live) {
 		return nil
 	}
 	err := c.until(ctx, it.resource, "", it.GetName(), time.Minute, func(u *unstructured.Unstructured) bool {
@@ -189,7 +189,28 @@ func (c *Client) established(ctx context.Context, it *item) error {
 		names := conditionOf(it.live, "NamesAccepted")
 		return it.fail("establishing", fmt.Errorf("not established after a minute: %s", names.Message), "look for another definition with the same names")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return c.served(ctx, it)
+}
+
+// served waits until what is defined can be asked for, which comes a moment after it is established, and remembers it for what is applied later.
+func (c *Client) served(ctx context.Context, it *item) error {
+	kinds := definedKinds([]Object{it.Object})
+	for _, r := range kinds {
+		err := again(ctx, outage, apierrors.IsNotFound, func() error {
+			return c.ask(ctx, func() error {
+				_, err := c.in(r, "").List(ctx, metav1.ListOptions{Limit: 1})
+				return err
+			})
+		})
+		if err != nil && !apierrors.IsForbidden(err) {
+			return it.fail("establishing", err, "")
+		}
+	}
+	c.discovery.learn(kinds)
+	return nil
 }
 
 // statusCondition is an element of status.conditions, as nearly all kinds have them.
