@@ -29,7 +29,7 @@ type rolloutFlags struct {
 
 func (r *rolloutFlags) addTo(f *pflag.FlagSet) {
 	f.BoolVar(&r.iterative, "iterative-status-check", true, "deploy a config once those that it requires are ready; false deploys all, and waits then")
-	f.StringVar(&r.selectors, "status-check-selectors", "", `JSON file that says which custom resources are waited for: {"selectors": [{"group": "...", "kind": "..."}]}, regular expressions (default: all that have conditions)`)
+	f.StringVar(&r.selectors, "status-check-selectors", "", `JSON file that says which kinds are waited for by their conditions, beside workloads: {"selectors": [{"group": "...", "kind": "..."}]}, regular expressions (default: custom resources that have conditions)`)
 	f.BoolVar(&r.balancers, "wait-for-load-balancers", false, "wait until services of type LoadBalancer have an address")
 	f.BoolVar(&r.tail, "tail", false, "show the logs of what was deployed, until Ctrl-C")
 	f.StringVar(&r.forward, "port-forward", "off", "forward ports to this machine, until Ctrl-C: user (those of the config), services, pods, debug, or several of them; without a value user,services")
@@ -73,16 +73,16 @@ func (s *session) readDeploy(d *deployFlags) error {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return fail(err)
 	}
-	s.options.Custom = []plan.CustomKind{}
+	s.options.Kinds = []plan.AwaitedKind{}
 	for _, selector := range file.Selectors {
-		var kind plan.CustomKind
+		var kind plan.AwaitedKind
 		if kind.Group, err = regexp.Compile(selector.Group); err != nil {
 			return fail(err)
 		}
 		if kind.Kind, err = regexp.Compile(selector.Kind); err != nil {
 			return fail(err)
 		}
-		s.options.Custom = append(s.options.Custom, kind)
+		s.options.Kinds = append(s.options.Kinds, kind)
 	}
 	return nil
 }

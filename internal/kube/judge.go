@@ -225,6 +225,10 @@ func (w *waiter) giveUp(l *workload, r readiness, pods []*corev1.Pod) {
 	if l.trouble == nil {
 		l.trouble = w.lastWord(pods)
 	}
+	if warnings := w.view.warnings[w.view.live[l.ref.key()].GetUID()]; l.trouble == nil && len(warnings) > 0 {
+		last := warnings[len(warnings)-1]
+		l.trouble = &trouble{cause: trimmed(r.message, last.Reason), detail: last.Message, next: r.next}
+	}
 	r.failure = fmt.Sprintf("not ready after %s", l.deadline)
 	if l.trouble == nil {
 		r.failure += ": " + cmp.Or(r.message, "its pods have not stayed up long enough")
@@ -244,17 +248,17 @@ func (w *waiter) lastWord(pods []*corev1.Pod) *trouble {
 		return nil
 	}
 	pod := pods[i]
-	t := &trouble{pod: pod.Name, cause: cmp.Or(containersMessage(pod), "not ready"), next: "see the pod and its log, or give it more time (deploy.statusCheckDeadlineSeconds)"}
+	t := &trouble{pod: pod.Name, node: pod.Spec.NodeName, cause: cmp.Or(containersMessage(pod), "not ready"), next: "see the pod and its log, or give it more time (deploy.statusCheckDeadlineSeconds)"}
 	if pod.Spec.NodeName != "" && len(pod.Status.ContainerStatuses) == 0 {
-		t.node, t.cause, t.next = pod.Spec.NodeName, "node "+pod.Spec.NodeName+" has not begun with it", "see whether the node works (kubectl describe node "+pod.Spec.NodeName+")"
+		t.cause, t.next = "node "+pod.Spec.NodeName+" has not begun with it", "see whether the node works (kubectl describe node "+pod.Spec.NodeName+")"
 	}
 	if warnings := w.view.warnings[pod.UID]; len(warnings) > 0 {
 		last := warnings[len(warnings)-1]
 		t.cause, t.detail = last.Reason, last.Message
 	}
 	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Reason == "NodeNotReady" || c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			t.node, t.cause = pod.Spec.NodeName, trimmed("node "+pod.Spec.NodeName+" is not ready", c.Message)
+		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			t.cause = trimmed("it has to leave node "+pod.Spec.NodeName, c.Message)
 		}
 	}
 	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {

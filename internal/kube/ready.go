@@ -44,7 +44,7 @@ func (o WaitOptions) readyFunc(u *unstructured.Unstructured) func(*unstructured.
 			return balancerReady
 		}
 	}
-	if builtIn(gk.Group) || o.Custom != nil && !o.Custom(gk) {
+	if o.Kinds == nil && builtIn(gk.Group) || o.Kinds != nil && !o.Kinds(gk) {
 		return nil
 	}
 	return customReady
@@ -81,13 +81,25 @@ func definitionReady(u *unstructured.Unstructured) readiness {
 }
 
 // claimReady does not wait for a claim to be bound: many are bound only when a pod uses them, and pods say when
-// they miss one.
+// they miss one. See boundReady.
 func claimReady(u *unstructured.Unstructured) readiness {
-	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
-	if phase == "Lost" {
+	if phaseOf(u) == "Lost" {
 		return readiness{failure: "its volume is lost", next: "restore the PersistentVolume, or delete the claim"}
 	}
 	return readiness{done: true}
+}
+
+// boundReady waits for a claim of a class whose volumes are bound at once.
+func boundReady(u *unstructured.Unstructured) readiness {
+	if r := claimReady(u); r.failure != "" || phaseOf(u) == "Bound" {
+		return r
+	}
+	return readiness{message: "waiting for a volume...", next: "see whether the provisioner of its StorageClass runs, or whether there is a PersistentVolume that fits"}
+}
+
+func phaseOf(u *unstructured.Unstructured) string {
+	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	return phase
 }
 
 func cronJobReady(*unstructured.Unstructured) readiness { return readiness{done: true} }

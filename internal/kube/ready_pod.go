@@ -9,7 +9,7 @@ import (
 
 // podReady is for pods that nothing owns: ready, or ended well.
 func podReady(u *unstructured.Unstructured) readiness {
-	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	phase := phaseOf(u)
 	switch {
 	case phase == "Succeeded", conditionOf(u, "Ready").Status == "True":
 		return readiness{done: true}

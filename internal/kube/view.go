@@ -18,6 +18,7 @@ import (
 var (
 	podResource        = Resource{Version: "v1", Kind: "Pod", Name: "pods", Namespaced: true}
 	nodeResource       = Resource{Version: "v1", Kind: "Node", Name: "nodes"}
+	classResource      = Resource{Group: "storage.k8s.io", Version: "v1", Kind: "StorageClass", Name: "storageclasses"}
 	eventResource      = Resource{Version: "v1", Kind: "Event", Name: "events", Namespaced: true}
 	replicaSetResource = Resource{Group: "apps", Version: "v1", Kind: "ReplicaSet", Name: "replicasets", Namespaced: true}
 	revisionResource   = Resource{Group: "apps", Version: "v1", Kind: "ControllerRevision", Name: "controllerrevisions", Namespaced: true}

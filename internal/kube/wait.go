@@ -13,6 +13,7 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,8 +37,8 @@ type WaitOptions struct {
 	Settle time.Duration
 	// LoadBalancers waits until Services of type LoadBalancer have an address. The annotation [WaitAnnotation] asks for the same of one.
 	LoadBalancers bool
-	// Custom picks the custom resources that are waited for; nil: all.
-	Custom func(schema.GroupKind) bool
+	// Kinds picks what is waited for by its conditions, beside the kinds of which more is known; nil: all custom resources.
+	Kinds func(schema.GroupKind) bool
 }
 
 // Awaited are objects that are waited for in the same way.
@@ -71,8 +72,8 @@ func (c *Client) WaitAll(ctx context.Context, all []Awaited, sink event.Sink) (*
 	if len(w.workloads) == 0 {
 		return &Rollout{}, nil
 	}
-	if err := w.look(ctx); err != nil {
-		return nil, err
+	if err := errors.Join(w.look(ctx), w.readClasses(ctx)); err != nil {
+		return nil, oneIfUnreachable(err)
 	}
 	w.evaluate()
 	if w.waiting() {
@@ -234,6 +235,30 @@ func (w *waiter) look(ctx context.Context) error {
 		newMirror(w.view).reset(all)
 		return nil
 	})
+}
+
+// readClasses has claims waited for that are not bound yet, and need not wait for a pod either. A class that is not there, or may not be read, says
+// nothing.
+func (w *waiter) readClasses(ctx context.Context) error {
+	atOnce := map[string]bool{}
+	for _, l := range w.workloads {
+		u := w.view.live[l.ref.key()]
+		if l.ref.gk.Kind != "PersistentVolumeClaim" || phaseOf(u) == "Bound" {
+			continue
+		}
+		class, _, _ := unstructured.NestedString(u.Object, "spec", "storageClassName")
+		if _, known := atOnce[class]; !known && class != "" {
+			found, err := w.client.get(ctx, classResource, "", class)
+			if err != nil && !apierrors.IsForbidden(err) {
+				return fmt.Errorf("reading storageclass/%s: %w", class, err)
+			}
+			atOnce[class] = err == nil && found != nil && found.Object["volumeBindingMode"] == "Immediate"
+		}
+		if atOnce[class] {
+			l.ready = boundReady
+		}
+	}
+	return nil
 }
 
 // workloadSelections are the workloads themselves that are not settled.

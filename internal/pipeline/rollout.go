@@ -36,9 +36,9 @@ type openRollout struct {
 // add takes in what a deployment, by its place among all, put into the cluster.
 func (r *rollouts) add(deployment int, d plan.Deployment, applied []kube.Applied) {
 	o := kube.WaitOptions{Deadline: d.Deadline, TolerateFailuresUntilDeadline: d.Tolerate, Settle: settle, LoadBalancers: d.LoadBalancers}
-	if d.Custom != nil {
-		o.Custom = func(gk schema.GroupKind) bool {
-			return slices.ContainsFunc(d.Custom, func(k plan.CustomKind) bool { return k.Match(gk.Group, gk.Kind) })
+	if d.Kinds != nil {
+		o.Kinds = func(gk schema.GroupKind) bool {
+			return slices.ContainsFunc(d.Kinds, func(k plan.AwaitedKind) bool { return k.Match(gk.Group, gk.Kind) })
 		}
 	}
 	r.applied = append(r.applied, applied...)

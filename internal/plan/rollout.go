@@ -16,30 +16,30 @@ type Rollout struct {
 	Requires      []int // the deployments that must be ready before it begins, by their places among all
 	Before, After []hook.Item
 	Logs          Logs
-	LoadBalancers bool         // wait for the addresses of Services of type LoadBalancer
-	Custom        []CustomKind // the custom resources that are waited for; nil: all
+	LoadBalancers bool          // wait for the addresses of Services of type LoadBalancer
+	Kinds         []AwaitedKind // what is waited for by its conditions; nil: all custom resources
 }
 
 // RolloutOptions is what the command line says of it.
 type RolloutOptions struct {
 	Together      bool // deployments do not wait for one another
 	LoadBalancers bool
-	Custom        []CustomKind
+	Kinds         []AwaitedKind
 	Deletions     time.Duration // how long objects that are being deleted may take to go; zero: davit's own
 	ChartTests    *bool         // nil: as the config says
 }
 
-// CustomKind picks kinds by regular expressions, which may match anywhere in a group and a kind. One that is nil matches all.
-type CustomKind struct{ Group, Kind *regexp.Regexp }
+// AwaitedKind picks kinds by regular expressions, which may match anywhere in a group and a kind. One that is nil matches all.
+type AwaitedKind struct{ Group, Kind *regexp.Regexp }
 
 // Match says whether a kind is meant.
-func (k CustomKind) Match(group, kind string) bool {
+func (k AwaitedKind) Match(group, kind string) bool {
 	return (k.Group == nil || k.Group.MatchString(group)) && (k.Kind == nil || k.Kind.MatchString(kind))
 }
 
 // rollout says what happens around the deployment of a config by kubectl.
 func rollout(c *config.Config, o Options) Rollout {
-	r := Rollout{Logs: logs(c), LoadBalancers: o.LoadBalancers, Custom: o.Custom}
+	r := Rollout{Logs: logs(c), LoadBalancers: o.LoadBalancers, Kinds: o.Kinds}
 	if k := c.Model.Deploy.Kubectl; k != nil {
 		r.Before, r.After = DeployHooks(c, k.Hooks.Before, o), DeployHooks(c, k.Hooks.After, o)
 	}
