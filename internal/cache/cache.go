@@ -34,7 +34,7 @@ type Options struct {
 
 	Engine Engine // nil where there is no Docker Engine
 
-	Timeout     time.Duration // for a registry's answer to a look-up; 3 s when 0; five times that to store something
+	Timeout     time.Duration // for a registry's answer to a look-up; 3 s when 0; five times that to store something, or for what only the registry can say
 	Concurrency int           // of requests; 16 when 0
 }
 

@@ -11,7 +11,7 @@ import (
 
 // describe reads what a registry has under a reference; of an index, its manifest as well, else nil.
 func (c *Cache) describe(ctx context.Context, ref string) (*remote.Descriptor, *v1.IndexManifest, func(), error) {
-	batch := c.registry.open(ctx, []string{ref}, false)
+	batch := c.registry.open(ctx, []string{ref}, false).patiently()
 	parsed, err := batch.parse(ref)
 	if err != nil {
 		batch.close()

@@ -95,6 +95,14 @@ func (r *registries) open(ctx context.Context, refs []string, push bool) *batch 
 	return b
 }
 
+// patiently lets answers take as long as those to writes: without them something fails, or is not proven, and is not just built again.
+func (b *batch) patiently() *batch {
+	for _, s := range b.sessions {
+		s.timeout = 5 * b.o.Timeout
+	}
+	return b
+}
+
 func (b *batch) close() {
 	for _, s := range b.sessions {
 		s.cancel(nil)

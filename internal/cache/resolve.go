@@ -17,7 +17,7 @@ var ErrNoImage = errors.New("there is no image")
 // Resolve finds the digests behind references in their registries, in parallel, in their order; errs are in that order, too, nil for each that was found. A registry
 // that does not answer is given up after its first failure.
 func (c *Cache) Resolve(ctx context.Context, refs []string) (digests []string, errs []error) {
-	batch := c.registry.open(ctx, refs, false)
+	batch := c.registry.open(ctx, refs, false).patiently()
 	defer batch.close()
 	digests, errs = make([]string, len(refs)), make([]error, len(refs))
 	var g errgroup.Group
