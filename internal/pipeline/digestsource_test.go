@@ -53,7 +53,7 @@ func TestUnbuilt(t *testing.T) {
 			warnings = append(warnings, w.Message)
 		}
 	})
-	p := &Pipeline{Sink: sink, Now: time.Now, Cache: cache.New(cache.Options{Now: time.Now, Sink: sink})}
+	p := &Pipeline{Sink: sink, Now: time.Now, Cache: cache.New(cache.Options{Now: time.Now, Sink: sink, Timeout: patient})}
 	drafts := func(tag string) []plan.Draft {
 		return []plan.Draft{{Image: "web", Name: image.Reference{Name: repo}, Tag: tag, Policy: &model.Sha256{}, Context: dir, Spec: build.Docker{Context: dir, Dockerfile: dockerfile}}}
 	}

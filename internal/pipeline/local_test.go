@@ -85,7 +85,7 @@ func TestBaseInTheDockerEngine(t *testing.T) {
 		step.change()
 		engine.built = nil
 		p := w.pipeline()
-		p.Cache = cache.New(cache.Options{Folder: filepath.Join(w.cacheDir, "images"), Now: time.Now, Sink: w, Engine: engine})
+		p.Cache = cache.New(cache.Options{Folder: filepath.Join(w.cacheDir, "images"), Now: time.Now, Sink: w, Engine: engine, Timeout: patient})
 		p.Builder = func(context.Context, plan.Artifact) (build.Builder, string, error) { return engine, "a test", nil }
 		artifacts, err := p.Prepare(t.Context(), []plan.Draft{base, web})
 		if err != nil {

@@ -31,6 +31,9 @@ import (
 	"github.com/davit-dev/davit/internal/plan"
 )
 
+// patient is a time-out that no registry runs into which answers, however busy the machine is.
+const patient = 10 * time.Minute
+
 // builder stands in for BuildKit: it pushes an image whose content is the request, to a real registry over HTTP.
 type builder struct {
 	mu    sync.Mutex
@@ -100,7 +103,7 @@ func (w *world) pipeline() *Pipeline {
 	return &Pipeline{
 		Sink: w, Now: time.Now, Environ: os.Environ(), HookEnv: hook.Env{"WORK_DIR": "/started/here"}, Workers: 2,
 		Inputs:  inputs.NewReader(inputs.Options{Index: index}),
-		Cache:   cache.New(cache.Options{Folder: filepath.Join(w.cacheDir, "images"), Now: time.Now, Sink: w}),
+		Cache:   cache.New(cache.Options{Folder: filepath.Join(w.cacheDir, "images"), Now: time.Now, Sink: w, Timeout: patient}),
 		Builder: func(context.Context, plan.Artifact) (build.Builder, string, error) { return w.builder, "a test", nil },
 	}
 }
