@@ -34,7 +34,8 @@ func ParseValues(data []byte) (map[string]any, error) {
 
 // Merge gives a with b over it: mappings are merged, all else is replaced.
 func Merge(a, b map[string]any) map[string]any {
-	out := maps.Clone(a)
+	out := make(map[string]any, len(a)+len(b))
+	maps.Copy(out, a)
 	for k, v := range b {
 		if over, ok := v.(map[string]any); ok {
 			if under, ok := out[k].(map[string]any); ok {
