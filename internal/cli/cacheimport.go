@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/davit-dev/davit/internal/cache/skaffold"
 	davitconfig "github.com/davit-dev/davit/internal/config"
 	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
 	"github.com/davit-dev/davit/internal/tag"
@@ -65,11 +67,26 @@ func (w World) skaffoldCache(file string) string {
 	return w.path(file)
 }
 
+// hintImport names the command where nothing is known of any artifact, and Skaffold may know them.
+func (s *session) hintImport(artifacts []plan.Artifact) {
+	for _, a := range artifacts {
+		b, toBuild := a.State.(plan.Build)
+		if _, undecided := a.State.(plan.Undecided); !undecided && !(toBuild && slices.Equal(b.Why, []string{inputs.NoEntry})) {
+			return
+		}
+	}
+	file := s.world.skaffoldCache(s.cacheFile)
+	if info, err := os.Stat(file); len(artifacts) > 0 && err == nil && info.Size() > 0 {
+		s.sink.Emit(event.Note{Message: "Skaffold may have built these: 'davit cache import' takes over what " + file + " knows"})
+	}
+}
+
 // imported is what became of an artifact.
 type imported struct {
 	Image     string `json:"image"`
 	Outcome   string `json:"outcome"` // importDone, ...
 	Reference string `json:"reference,omitempty"`
+	Push      bool   `json:"push"`
 	Digest    string `json:"digest,omitempty"` // of an image that is only in the Docker Engine, its id
 	Why       string `json:"why,omitempty"`    // not
 }
@@ -80,6 +97,13 @@ const (
 	importKnown   = "known" // to davit, before
 	importRefused = "refused"
 )
+
+func (r imported) where() string {
+	if r.Push {
+		return r.Reference + "@" + r.Digest
+	}
+	return r.Reference + " in the Docker Engine, " + shortID(r.Digest)
+}
 
 func runCacheImport(ctx context.Context, w World, o *importOptions) error {
 	o.file = o.build.cacheFile
@@ -146,9 +170,9 @@ func (o *importOptions) print(w World, file string, results []imported) error {
 		switch r.Outcome {
 		case importDone:
 			done++
-			t.line("%s: imported, %s %s", r.Image, r.Reference, r.Digest)
+			t.line("%s: imported, %s", r.Image, r.where())
 		case importKnown:
-			t.line("%s: known already, %s %s", r.Image, r.Reference, r.Digest)
+			t.line("%s: known already, %s", r.Image, r.where())
 		default:
 			t.line("%s: not imported: %s", r.Image, r.Why)
 		}
@@ -209,11 +233,11 @@ func (i *importer) results(artifacts []plan.Artifact) []imported {
 	results := make([]imported, len(artifacts))
 	for n, a := range artifacts {
 		c := i.claims[a.Image]
-		r := imported{Image: a.Image, Outcome: importRefused, Reference: a.Ref.String()}
+		r := imported{Image: a.Image, Outcome: importRefused, Reference: a.Ref.String(), Push: a.Push}
 		switch s := a.State.(type) {
 		case plan.UpToDate:
 			r.Outcome, r.Digest = importKnown, s.Digest
-			if c.tried {
+			if c.tried && c.err == nil {
 				r.Outcome = importDone
 			}
 		case plan.Undecided:
@@ -234,12 +258,11 @@ func (i *importer) look(ctx context.Context, artifacts []plan.Artifact) {
 	i.claims = map[string]claim{}
 	sources, unread := map[string]skaffold.Sources{}, map[string]error{}
 	for _, a := range artifacts {
-		s, err := i.read(ctx, a)
-		if err != nil {
+		if s, err := i.read(ctx, a); err != nil {
 			unread[a.Image] = err
-			continue
+		} else {
+			sources[a.Image] = s
 		}
-		sources[a.Image] = s
 	}
 	styles := i.platforms(artifacts)
 	owners := map[string]plan.Artifact{} // of hashes
@@ -249,16 +272,18 @@ func (i *importer) look(ctx context.Context, artifacts []plan.Artifact) {
 			c = i.find(sources, a.Image, styles)
 		}
 		if other, taken := owners[c.hash]; taken && !sameInputs(a, other) {
-			c.err = fmt.Errorf("Skaffold's hash of it is that of %s, too, which is made of other things", other.Image)
-			second := i.claims[other.Image]
-			second.err = fmt.Errorf("Skaffold's hash of it is that of %s, too, which is made of other things", a.Image)
-			i.claims[other.Image] = second
+			c.err = ambiguous(other)
+			i.claims[other.Image] = claim{err: ambiguous(a)}
 		}
 		if c.hash != "" {
 			owners[c.hash] = a
 		}
 		i.claims[a.Image] = c
 	}
+}
+
+func ambiguous(other plan.Artifact) error {
+	return fmt.Errorf("Skaffold's hash of it is that of %s, too, which is made of other things", other.Image)
 }
 
 func sameInputs(a, b plan.Artifact) bool {
@@ -272,7 +297,11 @@ func (i *importer) find(sources map[string]skaffold.Sources, image string, style
 		if err != nil {
 			return claim{err: err}
 		}
-		if found, ok := i.images[hash]; ok {
+		found, ok := i.images[hash]
+		if ok && found == (skaffold.Image{}) {
+			return claim{err: errors.New("Skaffold's cache names no image for it")}
+		}
+		if ok {
 			return claim{hash: hash, image: found}
 		}
 	}

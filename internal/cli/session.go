@@ -43,6 +43,7 @@ type session struct {
 
 	deploys       bool
 	cluster       imageload.Cluster // what kind of cluster the context leads to
+	cacheFile     string            // --cache-file
 	dockerEnviron []string          // "NAME=value", leads to the cluster's own Docker Engine; often none
 }
 
@@ -231,12 +232,11 @@ func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
 		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(),
 	}
-	file := ""
 	if b != nil {
-		file = b.cacheFile
+		s.cacheFile = b.cacheFile
 	}
 	s.pipe.Cache = cache.New(cache.Options{
-		Folder: s.world.imageCache(file), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
+		Folder: s.world.imageCache(s.cacheFile), Now: s.world.Now, Sink: s.sink, Keychain: keychain{s.dockerConfig()}, Insecure: s.insecure(),
 		Engine: engine.NewImages(s.engine, s.dockerConfig()),
 	})
 	s.pipe.Rendering = s.rendering()
@@ -297,7 +297,11 @@ func (s *session) prepare(ctx context.Context) ([]plan.Artifact, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.pipe.Prepare(ctx, drafts)
+	artifacts, err := s.pipe.Prepare(ctx, drafts)
+	if err == nil {
+		s.hintImport(artifacts)
+	}
+	return artifacts, err
 }
 
 // build builds what is not up to date, tests the images unless that is not wanted, and gives those that no registry has to the cluster.
