@@ -12,7 +12,7 @@ import (
 // TestRandomManifests compares `render` for manifests, kustomizations and charts that chance makes.
 func TestRandomManifests(t *testing.T) {
 	skaffold := reference(t)
-	for kind, make := range map[string]func(dice, *testing.T) input{"raw": dice.raw, "kustomize": dice.kustomize, "charts": dice.charts} {
+	for kind, make := range map[string]func(dice, *testing.T) input{"raw": dice.raw, "kustomize": dice.kustomize, "charts": dice.charts, "projects": dice.projects} {
 		t.Run(kind, func(t *testing.T) {
 			var count tally
 			t.Run("all", func(t *testing.T) {
@@ -22,8 +22,8 @@ func TestRandomManifests(t *testing.T) {
 						dice := dice{rand.New(rand.NewPCG(seed, 2))}
 						in := make(dice, t)
 						var flags []string
-						for _, f := range [][]string{{"--offline"}, {"-n", "elsewhere"}, {"-l", "team=shop,on=yes"}} {
-							if dice.IntN(2) == 0 {
+						for _, f := range [][]string{{"--offline"}, {"-n", "elsewhere"}, {"-l", "team=shop,on=yes"}, {"--set", "team=flag,extra.a=flag"}, {"--digest-source", "none"}} {
+							if dice.IntN(3) == 0 && (f[0] != "--set" || !strings.Contains(readFile(t, in.file), "deploy:\n  helm:\n")) { // Skaffold leaves out charts of deploy.helm
 								flags = append(flags, f...)
 							}
 						}
@@ -113,11 +113,12 @@ func (d dice) object(name string) string {
 	if d.IntN(4) > 0 {
 		fmt.Fprintf(&b, "spec:\n  template:\n    metadata: {%s}\n    spec:\n      containers:\n      - name: main\n        image: %s\n        args: [%s]\n",
 			d.of("", "labels: {app: web}", "annotations: {a: b}"), d.image(), d.scalar())
-		b.WriteString(d.maybe(30, "      initContainers:\n      - {name: init, image: %s}\n", d.image()))
+		b.WriteString(d.maybe(30, "      initContainers:\n      - {name: init, image: %s}\n", d.image()) + d.maybe(20, "      ephemeralContainers: [{name: look, image: %s}]\n", d.image()))
 		b.WriteString(d.maybe(30, "  volumeClaimTemplates:\n  - metadata: {name: v}\n    spec: {a: b}\n"))
 		b.WriteString(d.maybe(20, "  kafka: {image: %s}\n  image: {application: %s, init: %s}\n", d.image(), d.image(), d.image()))
 	}
 	b.WriteString(d.maybe(25, "shared: &shared%s\nagain:\n  <<: *shared\n  more: *shared\n", "\n  one: {image: web}\n  two: 2"))
+	b.WriteString(d.maybe(20, "param: %s # from-param: %s\n", d.scalar(), d.of("${team}", "${team}-x", "is ${team} and ${none}", "${none}")))
 	b.WriteString("data:" + d.mapping("  ", 3) + "\n")
 	return b.String()
 }
@@ -152,94 +153,30 @@ func (d dice) raw(t *testing.T) input {
 	return input{file: write(t, dir, config)}
 }
 
-// kustomize writes an overlay over a base, or two.
-func (d dice) kustomize(t *testing.T) input {
+// projects writes configs that require each other, each with manifests of some kinds, namespaces and profiles of its own.
+func (d dice) projects(t *testing.T) input {
 	dir := t.TempDir()
 	files := map[string]string{}
-	paths := []string{}
-	for i := range 1 + d.IntN(2) {
-		base, overlay := fmt.Sprintf("k%d/base/", i), fmt.Sprintf("k%d/over/", i)
-		files[base+"app.yaml"] = fmt.Sprintf(`apiVersion: apps/v1
-kind: Deployment
-metadata: {name: app}
-spec:
-  selector: {matchLabels: {app: app}}
-  template:
-    metadata: {labels: {app: app}}
-    spec:
-      containers:
-      - {name: main, image: %s, args: [%s]}
-      - {name: second, image: %s}
-`, d.of("web", "nginx:1.25", "example.com/team/api"), d.scalar(), d.of("web:v0", "busybox"))
-		files[base+"more.yaml"] = d.object("more")
-		files[base+"kustomization.yaml"] = "resources: [app.yaml, more.yaml]\n" + d.maybe(30, "commonLabels: {from: base}\n")
-		files[overlay+"patch.yaml"] = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec:\n  " + d.of("replicas: 3", "template: {spec: {containers: [{name: main, env: [{name: A, value: b}]}]}}",
-			"template: {spec: {containers: [{$patch: delete, name: second}]}}", "template: {spec: {containers: [{name: third, image: web}]}}") + "\n"
-		k := "resources: [../base]\n" + d.maybe(40, "namePrefix: pre-\n") + d.maybe(30, "nameSuffix: -post\n") + d.maybe(40, "namespace: there\n") +
-			d.maybe(30, "commonAnnotations: {note: 'a b'}\n") + d.maybe(30, "labels: [{pairs: {stage: prod}, includeSelectors: %s}]\n", d.of("true", "false")) +
-			d.maybe(40, "images: [{name: %s, newTag: v9}, {name: nginx, newName: example.com/team/api}]\n", d.of("web", "busybox")) +
-			d.maybe(60, "patches: [{path: patch.yaml}]\n") + d.maybe(30, "replicas: [{name: app, count: 4}]\n") +
-			d.maybe(50, "configMapGenerator: [{name: settings, literals: [A=%s, 'B=two words']}]\n", d.of("1", "yes", "x")) +
-			d.maybe(30, "secretGenerator: [{name: hidden, literals: [P=q], type: Opaque}]\n") + d.maybe(20, "generatorOptions: {disableNameSuffixHash: true}\n") +
-			d.maybe(20, "sortOptions: {order: %s}\n", d.of("fifo", "legacy")) + d.maybe(10, "components: [../none]\n") + d.maybe(20, "buildMetadata: [originAnnotations]\n")
-		files[overlay+"kustomization.yaml"] = k
-		paths = append(paths, strings.TrimSuffix(d.of(overlay, overlay, base), "/"))
+	config := func(folder, name, image, requires string) string {
+		// An image that only ends in an artifact's name is replaced by davit alone.
+		object := func(name string) string { return strings.ReplaceAll(d.object(name), "web/web:web", "web") }
+		files[folder+"k8s/a.yaml"] = object("a-"+name) + d.maybe(40, "---\n%s", object("b-"+name))
+		files[folder+"k8s/p.yaml"] = object("p-" + name)
+		files[folder+"kz/kustomization.yaml"] = "resources: [a.yaml]\nnamePrefix: k-\n" + d.maybe(30, "namespace: kz\n")
+		files[folder+"kz/a.yaml"] = object("kz-" + name)
+		files[folder+"chart/Chart.yaml"] = "apiVersion: v2\nname: c\nversion: 1.0.0\n"
+		files[folder+"chart/templates/a.yaml"] = "apiVersion: v1\nkind: Pod\nmetadata: {name: {{ .Release.Name }}, namespace: {{ .Release.Namespace }}}\nspec: {containers: [{name: c, image: {{ .Values.image | default \"web\" }}}]}\n"
+		text := head + "metadata: {name: " + name + "}\n" + requires + "build: {artifacts: [{image: " + image + ", context: .}" + d.maybe(30, ", {image: shared-%s, context: .}", name) + "]}\n"
+		text += fmt.Sprintf("manifests:\n  rawYaml: [%s]\n", d.of("k8s/a.yaml", "k8s/*.yaml")) + d.maybe(40, "  kustomize: {paths: [kz]}\n") +
+			d.maybe(40, "  helm: {releases: [{name: r-%s, chartPath: chart%s}]}\n", name, d.of("", ", namespace: own", ", setValueTemplates: {image: '{{.IMAGE_FULLY_QUALIFIED}}'}", ", setValueTemplates: {image: '{{.IMAGE_TAG}}'}"))
+		text += d.maybe(40, "deploy: {%s}\n", d.of("kubectl: {}", "kubectl: {defaultNamespace: default-"+name+"}", "kubectl: {defaultNamespace: '{{.FOO}}'}", "helm: {}", "kubeContext: none", "helm: {releases: [{name: d-"+name+", chartPath: chart}]}"))
+		return text + "profiles:\n- {name: p, manifests: {rawYaml: [k8s/p.yaml]}}\n- name: q\n  patches: [{op: add, path: /manifests/rawYaml, value: [k8s/p.yaml]}]\n" + d.maybe(30, "- {name: r, activation: [{command: render}], build: {artifacts: [{image: by-profile-of-%s, context: .}]}}\n", name)
 	}
-	writeFiles(t, dir, files)
-	return input{file: write(t, dir, artifactsOf+"manifests: {kustomize: {paths: ["+strings.Join(paths, ", ")+"]"+
-		d.maybe(20, ", buildArgs: [%s]", d.of("--reorder none", "--enable-helm", "--load-restrictor LoadRestrictionsNone", "--enable-managedby-label"))+"}}\n")}
-}
-
-// charts writes releases of a chart with a subchart, hooks, and values from everywhere.
-func (d dice) charts(t *testing.T) input {
-	dir := t.TempDir()
-	files := map[string]string{
-		"chart/Chart.yaml":                  "apiVersion: v2\nname: chart\nversion: 1.2.3\nappVersion: '4.5'\n" + d.maybe(50, "dependencies: [{name: sub, version: 1.0.0, condition: sub.enabled}]\n"),
-		"chart/charts/sub/Chart.yaml":       "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
-		"chart/charts/sub/templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}-sub}\ndata: {{ .Values | toYaml | nindent 2 }}\n",
-		"chart/charts/sub/values.yaml":      "inner: one\n",
-		"chart/values.yaml":                 "image: {repository: nginx, tag: '1.25'}\nextra: {a: 1, b: [x, y]}\nsub: {enabled: true, inner: two}\nlist: [1, 2]\n",
-		"chart/templates/_helpers.tpl":      "{{ define \"labels\" }}app: {{ .Chart.Name }}\nrelease: {{ .Release.Name }}{{ end }}",
-		"chart/templates/NOTES.txt":         "Hello {{ .Release.Name }}",
-		"chart/templates/app.yaml": `apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ .Release.Name }}
-  labels: {{- include "labels" . | nindent 4 }}
-spec:
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: main
-        image: ` + d.of(`"{{ .Values.image.repository }}:{{ .Values.image.tag }}"`, `{{ .Values.image.repository }}`, "web", "{{ .Values.whole | default \"web\" }}") + `
-        env: [{name: A, value: {{ .Values.extra | toJson | quote }}}]
-` + d.maybe(30, "---\napiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}{{ with .Release.Namespace }}, namespace: {{ . }}{{ end }}}\nspec: {a: {{ .Values.extra.a }}}\n"),
-		"chart/templates/values.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: values}\ndata:\n  all: |\n    {{- toYaml .Values | nindent 4 }}\n  namespace: {{ .Release.Namespace }}\n  up: \"{{ .Release.IsUpgrade }} {{ .Capabilities.KubeVersion.Version }}\"\n",
-		"chart/templates/test.yaml":   "apiVersion: v1\nkind: Pod\nmetadata: {name: test, annotations: {helm.sh/hook: " + d.of("test", "pre-install", "post-upgrade,pre-install") + "}}\nspec: {containers: [{name: t, image: web}]}\n",
-		"more.yaml":                   "extra: {a: 7, c: {d: " + d.of("text", "5", "true", "~", "'5'") + "}}\n" + d.maybe(50, "list: []\n"),
-		"file.txt":                    "text\nof a file, with a comma\n",
-	}
-	if d.IntN(3) == 0 {
-		files["chart/crds/crd.yaml"] = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.example.com}\nspec: {}\n"
-	}
-	var b strings.Builder
-	b.WriteString(artifactsOf)
-	section := d.of("manifests:\n  helm:\n", "manifests:\n  helm:\n", "deploy:\n  helm:\n")
-	b.WriteString(section + d.maybe(20, "    flags: {template: [%s]}\n", d.of("--include-crds", "--no-hooks", "--is-upgrade", "'--set', 'extra.flag=1'", "--skip-tests")) + "    releases:\n")
-	for i := range 1 + d.IntN(3) {
-		fmt.Fprintf(&b, "    - name: %s%d\n      chartPath: chart\n", d.of("r", "rel-"), i)
-		b.WriteString(d.maybe(40, "      setValues: {%s}\n", d.of("extra.a: text", "'list[0]': 5", "extra.e.f: true", "image: {repository: web}", "'extra.h\\.i': j", "sub.inner: three", "sub.enabled: false")))
-		b.WriteString(d.maybe(60, "      setValueTemplates:\n%s", d.of(
-			"        image.repository: '{{.IMAGE_REPO_web}}'\n        image.tag: '{{.IMAGE_TAG_web}}@{{.IMAGE_DIGEST_web}}'\n",
-			"        image.repository: '{{.IMAGE_REPO}}'\n        image.tag: '{{.IMAGE_TAG}}@{{.IMAGE_DIGEST}}'\n",
-			"        image.repository: '{{.IMAGE_FULLY_QUALIFIED_web}}'\n", "        whole: '{{.IMAGE_FULLY_QUALIFIED}}'\n        extra.n: '{{.IMAGE_NAME2}}'\n",
-			"        extra.d: '{{.IMAGE_DOMAIN_web}} {{.IMAGE_REPO_NO_DOMAIN_web}}'\n", "        extra.f: '{{.FOO}}'\n", "        image.repository: '{{.IMAGE_REPO_example_com_team_api}}'\n")))
-		b.WriteString(d.maybe(40, "      valuesFiles: [%s]\n", d.of("more.yaml", "'{{.FOO}}/../more.yaml'")) + d.maybe(30, "      setFiles: {extra.file: file.txt}\n"))
-		b.WriteString(d.maybe(30, "      overrides: {extra: {a: 9, deep: [1, {x: y}]}, image: {repository: web}}\n") + d.maybe(40, "      namespace: %s\n", d.of("own", "'{{.FOO}}'")))
-		b.WriteString(d.maybe(20, "      skipTests: true\n") + d.maybe(20, "      version: 1.2.3\n") + d.maybe(20, "      skipBuildDependencies: true\n"))
-	}
+	files["one/skaffold.yaml"] = config("one/", "one", "example.com/team/api", "")
+	files["two/skaffold.yaml"] = config("two/", "two", "tools/two", d.maybe(30, "requires: [{path: ../one}]\n")) + d.maybe(40, "---\n%s", config("two/", "more", "tools/more", ""))
+	requires := "requires:\n" + d.maybe(80, "- {path: one%s}\n", d.of("", ", activeProfiles: [{name: p}]", ", activeProfiles: [{name: q, activatedBy: [p]}]")) + d.maybe(80, "- {path: two%s}\n", d.of("", ", configs: [two]", ""))
+	root := config("", "root", "web", requires)
 	files["foo/keep"] = ""
 	writeFiles(t, dir, files)
-	return input{file: write(t, dir, b.String())}
+	return input{file: write(t, dir, root), profile: d.of("", "", "", "p", "q", "p,q")}
 }
