@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/davit-dev/davit/internal/deploy/kpt"
@@ -176,7 +177,7 @@ func asKptWrites(a kube.Applied) kube.Object {
 func (p *Pipeline) askKpt(ctx context.Context, r Rendered, manifests []byte) (found []kpt.Previewed, asked bool, err error) {
 	if r.Kpt.Installs() {
 		_, err := p.Kube.Find(ctx, kptInventory, p.namespace(r.Deployment), "")
-		if _, none := errors.AsType[*kube.UnknownKindError](err); none {
+		if _, none := errors.AsType[*kube.UnknownKindError](err); none || apierrors.IsNotFound(err) {
 			return nil, false, nil
 		}
 		if err != nil {

@@ -54,8 +54,22 @@ func Apply(ctx context.Context, p Package, manifests []byte, o Options) error {
 		return err
 	}
 	o.loud = p.File == ""
-	return p.apply(ctx, o)
+	var skipped []string
+	tell := o
+	o.hear = func(line string) {
+		tell.say(line)
+		if strings.Contains(line, " apply skipped") {
+			skipped = append(skipped, line)
+		}
+	}
+	if err := p.apply(ctx, o); err != nil || len(skipped) == 0 {
+		return err
+	}
+	return fmt.Errorf("kpt left objects as they were: %s\n  %s", takeOver, strings.Join(skipped, "\n  ")) // that is no failure to kpt
 }
+
+// takeOver is what to try when kpt does not apply an object.
+const takeOver = "where it speaks of an inventory, somebody else deployed these objects: --inventory-policy=adopt in deploy.kpt.applyFlags takes them over"
 
 // fill makes the folder a package that can be deployed.
 func (p Package) fill(ctx context.Context, manifests []byte, o Options) error {
@@ -74,8 +88,7 @@ func (p Package) fill(ctx context.Context, manifests []byte, o Options) error {
 }
 
 func (p Package) apply(ctx context.Context, o Options) error {
-	return o.run(ctx, append(append([]string{"live", "apply", p.Dir}, p.Flags...), p.ApplyFlags...),
-		"where it speaks of an inventory, somebody else deployed these objects: --inventory-policy=adopt in deploy.kpt.applyFlags takes them over")
+	return o.run(ctx, append(append([]string{"live", "apply", p.Dir}, p.Flags...), p.ApplyFlags...), takeOver)
 }
 
 // Destroy takes away what the inventory of the package lists.

@@ -26,6 +26,7 @@ case "$1 $2" in
 		echo '{"group":"apps","kind":"Deployment","name":"two","namespace":"ns","status":"Successful","type":"prune"}'
 		echo '{"action":"Prune","count":1,"status":"Finished","type":"group"}';;
 	esac
+	if grep -qsx skip "$3/manifests.yaml"; then echo "configmap/two apply skipped: inventory policy prevented actuation"; fi
 	echo "configmap/one apply successful"; [ -z "$FAIL" ] || { echo "inventory mismatch"; exit 3; };;
 esac
 `
@@ -75,6 +76,9 @@ live destroy DIR --flag --context here
 		t.Errorf("kpt was called (%v)\n%s\nwant\n%s", err, got, want)
 	}
 
+	if err := kpt.Apply(t.Context(), p, []byte("skip"), o); err == nil || !strings.Contains(err.Error(), "\n  configmap/two apply skipped: inventory policy") {
+		t.Errorf("an object that kpt leaves out: %v", err)
+	}
 	o.Environ = append(o.Environ, "FAIL=1")
 	err = kpt.Apply(t.Context(), p, nil, o)
 	for _, want := range []string{"kpt live apply " + dir, "exit status 3", "--inventory-policy=adopt in deploy.kpt.applyFlags", "\n  inventory mismatch"} {
