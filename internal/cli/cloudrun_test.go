@@ -2,8 +2,10 @@ package cli
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -116,4 +118,57 @@ spec: {template: {spec: {containers: [{image: example.com/web}]}}}
 	if said := run(1, nil, "run"); !strings.Contains(said, "deploying to Cloud Run needs credentials of Google: ") || !strings.Contains(said, "; run `gcloud auth application-default login`") {
 		t.Errorf("without credentials it says\n%s", said)
 	}
+}
+
+// TestCloudRunLogsAndPorts has a stand-in for gcloud, as nobody here may ask Google: it says how it was called, prints a line or opens the port, and ends.
+func TestCloudRunLogsAndPorts(t *testing.T) {
+	server := cloudruntest.Start(t)
+	bin, busybox := t.TempDir(), "/bin/busybox"
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	l.Close()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		filepath.Join(dir, "skaffold.yaml"): `apiVersion: skaffold/v4beta11
+kind: Config
+metadata: {name: shop}
+manifests: {rawYaml: [service.yaml]}
+deploy: {cloudrun: {projectid: shop, region: europe-west1}}
+portForward: [{resourceType: service, resourceName: web, port: 8080, localPort: ` + port + `}]
+`,
+		filepath.Join(dir, "service.yaml"): "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{image: example.com/web}]}}}\n",
+		filepath.Join(bin, "gcloud"):       "#!" + busybox + " sh\necho $PYTHONUNBUFFERED $*\ncase $* in *proxy*) " + busybox + " nc -l -p " + port + ";; *) echo nobody calls >&2; exit 3;; esac\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(want int, flag string) string {
+		t.Helper()
+		var out bytes.Buffer
+		w := World{Stdout: &out, Stderr: &out, Dir: dir, Home: t.TempDir(), Now: time.Now, Environ: []string{"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN=" + server.Address}}
+		if got := Main(w, []string{"run", flag}); got != want {
+			t.Fatalf("davit run %s: exit code %d, want %d:\n%s", flag, got, want, out.String())
+		}
+		return out.String()
+	}
+	says := func(said string, texts ...string) {
+		t.Helper()
+		for _, want := range texts {
+			if !strings.Contains(said, want) {
+				t.Errorf("%q is not in\n%s", want, said)
+			}
+		}
+	}
+	t.Setenv("PATH", bin)
+	says(run(1, "--tail"), "[web] 1 alpha run services logs tail web --project shop --region europe-west1\n", "[web] nobody calls\n", "Press Ctrl+C to exit",
+		"reading the log of service.serving.knative.dev/web: gcloud ended (exit status 3); what it said is above")
+	says(run(1, "--port-forward"), "[web] 1 beta run services proxy web --project shop --region europe-west1 --port "+port+"\n",
+		"Port forwarding service.serving.knative.dev/web in namespace shop, remote port 443 -> http://127.0.0.1:"+port, "gcloud ended")
+	says(run(0, "--port-forward=off"), "service.serving.knative.dev/web unchanged")
+	t.Setenv("PATH", dir)
+	says(run(1, "--tail"), "--tail and --port-forward for Cloud Run need the gcloud command", "install the Google Cloud CLI", "what was deployed stays")
 }

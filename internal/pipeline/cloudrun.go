@@ -14,6 +14,7 @@ type cloudRuns struct {
 	deployer *cloudrun.Deployer
 	images   []cloudrun.Image
 	waiting  []*cloudrun.Applied
+	services []cloudrun.Service
 }
 
 // deploy brings the objects of a deployment there that is for Cloud Run. With hooks after it, it waits until they are ready.
@@ -38,7 +39,7 @@ func (c *cloudRuns) deploy(ctx context.Context, p *Pipeline, r Rendered, images 
 		if err != nil {
 			return nil, fmt.Errorf("deploying: %w", err)
 		}
-		c.waiting = append(c.waiting, applied)
+		c.waiting, c.services = append(c.waiting, applied), append(c.services, applied.Services()...)
 		return nil, nil
 	}, func() error { return c.settle(ctx) })
 }

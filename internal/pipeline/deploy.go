@@ -87,8 +87,7 @@ func (p *Pipeline) Deploy(ctx context.Context, rendered []Rendered, images []Ima
 }
 
 func (p *Pipeline) deploy(ctx context.Context, rendered []Rendered, images []Image, all sets, began time.Time) error {
-	var running containers
-	var inCloud cloudRuns
+	running, inCloud := &p.running, &p.inCloud
 	rolling := &rollouts{Pipeline: p}
 	err := p.stage(event.StageDeploy, func() error {
 		for i, r := range rendered {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/davit-dev/davit/internal/deploy/docker"
+	"github.com/davit-dev/davit/internal/event"
+	"github.com/davit-dev/davit/internal/plan"
 )
 
 // containers are those of a run that were started.
@@ -49,6 +52,14 @@ func (c *containers) settle(ctx context.Context) error {
 		errs = append(errs, c.deployer.Settle(ctx, s))
 	}
 	return errors.Join(errs...)
+}
+
+// tailContainers shows what the containers of a run print, until ctx is done.
+func (p *Pipeline) tailContainers(ctx context.Context, f plan.Follow, since time.Time) {
+	p.running.deployer.Tail(ctx, p.running.started, since, func(l docker.Line) {
+		logs := f.Logs[l.Image]
+		p.Sink.Emit(event.PodLog{Container: l.Container, Image: l.Image, Prefix: logs.Prefix("", l.Image), Line: logs.Line(l.Text)})
+	})
 }
 
 // deleteContainers takes away what a deployment runs in a Docker Engine.

@@ -19,24 +19,48 @@ func (p *Pipeline) Follow(ctx context.Context, f plan.Follow, images []Image, si
 	if !f.Some() {
 		return nil
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	if len(p.applied) == 0 {
-		p.warn("nothing was deployed to a cluster: --tail and --port-forward have nothing to show")
+	if len(p.applied)+len(p.running.started)+len(p.inCloud.services) == 0 {
+		p.warn("nothing was deployed that runs: --tail and --port-forward have nothing to show")
 		return nil
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer stop()
+	failed := make(chan error, 4)
+	follow := func(until func() error) { wait.Go(func() { failed <- until() }) }
+	if err := p.followCloudRun(ctx, f, follow); err != nil {
+		return err
+	}
+	if f.Tail && len(p.running.started) > 0 {
+		follow(func() error {
+			p.tailContainers(ctx, f, since)
+			return nil
+		})
+	}
+	if len(p.applied) > 0 {
+		p.followCluster(ctx, f, images, since, follow)
+	}
+	p.Sink.Emit(event.Note{Message: "Press Ctrl+C to exit"})
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// followCluster begins what goes on in the cluster.
+func (p *Pipeline) followCluster(ctx context.Context, f plan.Follow, images []Image, since time.Time, follow func(func() error)) {
 	namespaces := namespacesOf(p.applied)
 	if len(namespaces) == 0 { // all of it is the cluster's own
 		namespaces = []string{p.Kube.Namespace()}
 	}
 	ports := &forwards{Pipeline: p, open: map[string]bool{}}
 	ports.all(ctx, f)
-	var wait sync.WaitGroup
-	defer wait.Wait()
-	failed := make(chan error, 2)
 	if f.Forward.Pods || f.Forward.Debug {
-		wait.Go(func() {
-			failed <- p.Kube.WatchPods(ctx, namespaces, func(pod *corev1.Pod, gone bool) {
+		follow(func() error {
+			return p.Kube.WatchPods(ctx, namespaces, func(pod *corev1.Pod, gone bool) {
 				if !gone && usesOf(pod, images) != nil {
 					ports.pod(ctx, pod, f.Forward.Pods)
 				}
@@ -44,15 +68,7 @@ func (p *Pipeline) Follow(ctx context.Context, f plan.Follow, images []Image, si
 		})
 	}
 	if f.Tail {
-		wait.Go(func() { failed <- p.tail(ctx, f, images, namespaces, since) })
-	}
-	p.Sink.Emit(event.Note{Message: "Press Ctrl+C to exit"})
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-failed:
-		stop()
-		return err
+		follow(func() error { return p.tail(ctx, f, images, namespaces, since) })
 	}
 }
 

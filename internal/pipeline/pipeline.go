@@ -49,7 +49,9 @@ type Pipeline struct {
 	CloudRun func(ctx context.Context) (*cloudrun.Deployer, error)
 
 	run     string         // see runID
-	applied []kube.Applied // by Deploy, for Follow
+	applied []kube.Applied // by Deploy, for Follow; so is what follows
+	running containers
+	inCloud cloudRuns
 
 	SkipTests     bool     // as custom builds are told
 	DockerEnviron []string // "NAME=value", leads custom builds to the cluster's own Docker Engine; often none

@@ -19,12 +19,12 @@ func logs(c *config.Config) Logs {
 	return Logs{l.Prefix, l.JSONParse.Fields}
 }
 
-// Prefix is what is shown before the lines of a container; may be empty.
+// Prefix is what is shown before the lines of a container; may be empty. What runs in no pod has no pod's name.
 func (l Logs) Prefix(pod, container string) string {
 	switch {
 	case l.prefix == "none":
 		return ""
-	case l.prefix == "podAndContainer", l.prefix == "auto" && pod != container:
+	case pod != "" && (l.prefix == "podAndContainer" || l.prefix == "auto" && pod != container):
 		return "[" + pod + " " + container + "]"
 	}
 	return "[" + container + "]"
