@@ -4,26 +4,26 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/davit-dev/davit/internal/engine/enginetest"
 )
 
 // TestDockerEngine takes the example through a real Docker Engine: it builds by the Engine's BuildKit and pushes by the Engine.
 func TestDockerEngine(t *testing.T) {
-	socket := startDocker(t)
+	docker := enginetest.Start(t)
 	p := newProject(t)
-	p.env = []string{"DOCKER_HOST=unix://" + socket}
-	p.davit("run").ok().says("with Docker Engine at unix://"+socket, "Successfully built and tagged", "deployment.apps/my-web-app created", "as built")
+	p.env = []string{"DOCKER_HOST=" + docker.Host}
+	p.davit("run").ok().says("with Docker Engine at "+docker.Host, "Successfully built and tagged", "deployment.apps/my-web-app created", "as built")
 	digest := p.running()
 	p.davit("run").ok().says("Found Remotely", "unchanged", digest).saysNot("Starting build")
 	if page := p.page(); !strings.Contains(page, "Hello from my-web-app") {
@@ -43,11 +43,11 @@ func TestDockerEngineThatIsGone(t *testing.T) {
 
 // TestDockerEngineWithoutBuildKit hides the BuildKit of a real Docker Engine, as one that is too old has none.
 func TestDockerEngineWithoutBuildKit(t *testing.T) {
-	socket := startDocker(t)
+	docker := enginetest.Start(t)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "docker" },
 		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+			return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(docker.Host, "unix://"))
 		}},
 		ModifyResponse: func(r *http.Response) error { r.Header.Del("Builder-Version"); return nil },
 		FlushInterval:  -1,
@@ -69,63 +69,26 @@ func TestDockerEngineWithoutBuildKit(t *testing.T) {
 	p.davit("builder", "ls").ok().says("no BuildKit")
 }
 
-// startDocker runs a Docker Engine of the test's own, which leaves the machine's network alone.
-func startDocker(t *testing.T) (socket string) {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "davit-docker") // not t.TempDir: a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket = filepath.Join(dir, "docker.sock")
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("dockerd", "--host", "unix://"+socket, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "pid"), "--iptables=false", "--ip6tables=false", "--bridge=none")
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting dockerd (apt-get install docker.io): %v", err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Logf("dockerd: %v", err)
+// freePort is a port of this machine that is free now, and that no program gets which takes any.
+func freePort() string {
+	for {
+		port := fmt.Sprint(20000 + rand.N(9000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = l.Close()
+			return port
 		}
-		_ = os.RemoveAll(dir)
-	})
-	for range 300 {
-		if _, err := os.Stat(socket); err == nil {
-			ping := exec.Command("docker", "version")
-			ping.Env = append(os.Environ(), "DOCKER_HOST=unix://"+socket)
-			if ping.Run() == nil {
-				return socket
-			}
-		}
-		time.Sleep(200 * time.Millisecond)
 	}
-	out, _ := os.ReadFile(log.Name())
-	t.Fatalf("dockerd does not answer:\n%s", out)
-	return ""
 }
 
-// freePort is a port of this machine that is free now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
+// fetch waits for a server that may not listen yet.
 func fetch(t *testing.T, address string) string {
 	t.Helper()
 	answer, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
+	for end := time.Now().Add(soon); err != nil; answer, err = http.Get(address) {
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
@@ -139,8 +102,8 @@ func fetch(t *testing.T, address string) string {
 func TestContainers(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
-	p.env = []string{"DOCKER_HOST=unix://" + startDocker(t)}
-	local := freePort(t)
+	p.env = []string{"DOCKER_HOST=" + enginetest.Start(t).Host}
+	local := freePort()
 	config := strings.NewReplacer("PORT", local, "NAME", p.namespace).Replace(`apiVersion: skaffold/v4beta11
 kind: Config
 metadata: {name: NAME}
@@ -155,6 +118,7 @@ profiles:
   patches: [{op: remove, path: /manifests}, {op: remove, path: /deploy/kubectl}]
 `)
 	p.write("skaffold.yaml", config)
+	p.davit("plan", "--exit-code").fails(2).says("+ create deployment.apps/my-web-app", "Docker Engine at unix://", "+ create network/", "+ create container/my-web-app")
 	p.davit("run").ok().says("container/my-web-app created", "deployment.apps/my-web-app created", "container/my-web-app: port 8080 is at 127.0.0.1:"+local)
 	p.davit("run").ok().says("container/my-web-app unchanged", "deployment.apps/my-web-app unchanged")
 	p.davit("delete").ok().says("container/my-web-app deleted")
@@ -166,7 +130,13 @@ profiles:
 		t.Errorf("the container answers %q", page)
 	}
 	p.write("page/which.txt", p.namespace+" again")
-	p.davit("run", "-p", "laptop").ok().says("container/my-web-app replaced", "as built")
+	p.davit("plan", "-p", "laptop", "--save", "plan.json").ok().says("+ my-web-app: is built into the Docker Engine", "Docker Engine at unix://",
+		"-/+ replace container/my-web-app", "image: my-web-app:", "→ my-web-app:(to be built)", "1 image to build, 1 object to replace.")
+	p.output("docker", "--host", strings.TrimPrefix(p.env[0], "DOCKER_HOST="), "stop", "my-web-app")
+	p.davit("run", "--plan", "plan.json").fails(1).complains("container/my-web-app in the Docker Engine: it changed there")
+	p.output("docker", "--host", strings.TrimPrefix(p.env[0], "DOCKER_HOST="), "start", "my-web-app")
+	p.davit("run", "--plan", "plan.json").ok().says("container/my-web-app replaced", "as built")
+	p.davit("plan", "-p", "laptop", "--exit-code").ok().says("= 1 container unchanged", "Nothing to do.")
 	p.davit("run", "-p", "laptop").ok().says("Found Locally", "container/my-web-app unchanged", "as built")
 	p.davit("delete", "-p", "laptop").ok().says("container/my-web-app deleted", "network/", "deleted")
 }

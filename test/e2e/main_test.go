@@ -210,6 +210,8 @@ type running struct {
 	cmd            *exec.Cmd
 	stdout, stderr *output
 	began          time.Time
+	ended          chan struct{}
+	err            error // once it ended
 }
 
 // output can be read while it is written.
@@ -234,9 +236,9 @@ func (o *output) String() string {
 
 func (p *project) start(args ...string) *running {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	p.t.Cleanup(cancel)
-	r := &running{t: p.t, cmd: exec.CommandContext(ctx, suite.davit, args...), stdout: &output{}, stderr: &output{}, began: time.Now()}
+	r := &running{t: p.t, cmd: exec.CommandContext(ctx, suite.davit, args...), stdout: &output{}, stderr: &output{}, began: time.Now(), ended: make(chan struct{})}
 	r.cmd.Dir = p.dir
 	r.cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig, "XDG_CACHE_HOME="+suite.cache,
 		"GOCACHE="+suite.gocache, "SKAFFOLD_NAMESPACE="+p.namespace, "DOCKER_HOST=", "BUILDKIT_HOST=")
@@ -245,15 +247,19 @@ func (p *project) start(args ...string) *running {
 	if err := r.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
+	go func() {
+		r.err = r.cmd.Wait()
+		close(r.ended)
+	}()
 	return r
 }
 
 func (r *running) wait() result {
 	r.t.Helper()
-	err := r.cmd.Wait()
+	<-r.ended
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		r.t.Fatal(err)
+	if r.err != nil && !errors.As(r.err, &exit) {
+		r.t.Fatal(r.err)
 	}
 	return result{r.t, r.cmd.ProcessState.ExitCode(), r.stdout.String(), r.stderr.String(), time.Since(r.began)}
 }
@@ -261,13 +267,16 @@ func (r *running) wait() result {
 // sees waits until the running command has printed a text.
 func (r *running) sees(text string) {
 	r.t.Helper()
-	for range 600 {
-		if strings.Contains(r.stdout.String()+r.stderr.String(), text) {
-			return
+	for over := false; !strings.Contains(r.stdout.String()+r.stderr.String(), text); {
+		if over {
+			r.t.Fatalf("%q never showed in\n%s\n%s", text, r.stdout, r.stderr)
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-r.ended:
+			over = true
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	r.t.Fatalf("%q never showed in\n%s\n%s", text, r.stdout, r.stderr)
 }
 
 func (r result) ok() result {

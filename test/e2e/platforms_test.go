@@ -24,6 +24,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/davit-dev/davit/internal/engine/enginetest"
 )
 
 // foreignTool writes what processor it runs on. It needs nothing but the system.
@@ -67,7 +69,7 @@ build:
 	emulateArm(t)
 	build("carried").ok().says("with BuildKit carried by davit")
 	p.madeOnArm("carried")
-	p.env = append(p.env, "DOCKER_HOST=unix://"+startDocker(t))
+	p.env = append(p.env, "DOCKER_HOST="+enginetest.Start(t).Host)
 	build("engine").ok().says("with Docker Engine at")
 	p.madeOnArm("engine")
 }
@@ -229,7 +231,7 @@ func (p *project) removeNode(node string) {
 // nodesOfPods waits until so many pods have a node, and gives those of each app.
 func (p *project) nodesOfPods(count int) map[string][]string {
 	p.t.Helper()
-	for range 200 {
+	for range 6000 {
 		list, err := suite.client.CoreV1().Pods(p.namespace).List(p.t.Context(), metav1.ListOptions{})
 		if err != nil {
 			p.t.Fatal(err)

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -181,7 +180,7 @@ contexts: [{name: gone, context: {cluster: gone, user: u}}]}`)
 			p := newProject(t)
 			c.spoil(p)
 			r := p.davit("run").fails(1).complains(c.wants...)
-			if r.took > 30*time.Second {
+			if r.took > soon {
 				t.Errorf("it took %s to fail", r.took)
 			}
 			p.nothingDeployed()
@@ -189,12 +188,15 @@ contexts: [{name: gone, context: {cluster: gone, user: u}}]}`)
 	}
 }
 
+// soon is half of the time that davit gives a deployment: what takes longer, on the slowest machine, has waited for something to time out.
+const soon = 5 * time.Minute
+
 func TestPodThatCrashes(t *testing.T) {
 	p := newProject(t)
 	p.replace("main.go", `log.Print("listening on :8080")`, `log.Fatal("the database is not there")`)
 	r := p.davit("run").fails(1)
 	r.complains("deployment.apps/my-web-app", "container my-web-app", "the database is not there")
-	if r.took > time.Minute {
+	if r.took > soon {
 		t.Errorf("it took %s to see the crash", r.took)
 	}
 	// Mended, it goes through.
@@ -207,7 +209,7 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	p.replace("k8s/deployment.yaml", "      - name: my-web-app\n", "      - {name: side, image: \"localhost:5000/no/such:image\"}\n      - name: my-web-app\n")
 	r := p.davit("run").fails(1)
 	r.complains("container side", "localhost:5000/no/such:image")
-	if r.took > time.Minute {
+	if r.took > soon {
 		t.Errorf("it took %s to see it", r.took)
 	}
 }
@@ -218,10 +220,10 @@ func TestInterrupt(t *testing.T) {
 		spoil    func(p *project)
 	}{
 		{"in a hook", "Building [", func(p *project) {
-			p.replace("skaffold.yaml", `["env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", "my-web-app", "."]`, `["sleep", "60"]`)
+			p.replace("skaffold.yaml", `["env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-o", "my-web-app", "."]`, `["sleep", "3600"]`)
 		}},
 		{"in a build step", "RUN [\"/bin/busybox\"", func(p *project) {
-			p.runStep(`"sleep", "60"`)
+			p.runStep(`"sleep", "3600"`)
 		}},
 		{"while waiting", "Waiting for deployments", func(p *project) {
 			p.replace("k8s/deployment.yaml", "containerPort: 8080\n", "containerPort: 8080\n        readinessProbe: {httpGet: {port: 8080, path: /nothing}}\n")
@@ -237,7 +239,7 @@ func TestInterrupt(t *testing.T) {
 			}
 			sent := time.Now()
 			r.wait().fails(130).complains("interrupted")
-			if waited := time.Since(sent); waited > 10*time.Second {
+			if waited := time.Since(sent); waited > soon {
 				t.Errorf("it took %s to stop", waited)
 			}
 		})
@@ -348,9 +350,7 @@ func (p *project) pods() []corev1.Pod {
 // page fetches the page through the API server.
 func (p *project) page() string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
-	defer cancel()
-	body, err := suite.client.CoreV1().Pods(p.namespace).ProxyGet("http", p.pods()[0].Name, "8080", "/", nil).DoRaw(ctx)
+	body, err := suite.client.CoreV1().Pods(p.namespace).ProxyGet("http", p.pods()[0].Name, "8080", "/", nil).DoRaw(p.t.Context())
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -6,12 +6,14 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/davit-dev/davit/internal/engine/enginetest"
 )
 
 // An image that is not pushed is found in the Docker Engine, under whatever tag, and built again when it is gone.
 func TestImagesThatAreNotPushed(t *testing.T) {
 	p := newProject(t)
-	p.env = append(p.env, "DOCKER_HOST=unix://"+startDocker(t), "KUBECONFIG=")
+	p.env = append(p.env, "DOCKER_HOST="+enginetest.Start(t).Host, "KUBECONFIG=")
 	p.write("skaffold.yaml", `apiVersion: skaffold/v4beta14
 kind: Config
 build:
