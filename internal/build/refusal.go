@@ -43,7 +43,7 @@ var answers = []answer{
 		"it cannot be reached", "is the name right and the registry up? It is reached from where the image is built", false, false},
 	{`\b5\d\d\b (?i:internal|bad|service|gateway)|HTTP 5\d\d|\bunavailable(: |$)|connection reset|unexpected EOF|\bEOF$|broken pipe`,
 		"it failed", "try again later, or look at the registry's log", true, true},
-	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is its name and tag right?", false, false},
+	{`404 Not Found|(?i)\bnot found\b|manifest unknown`, "there is no such image", "is IMAGE right, name and tag?", false, false},
 }
 
 // Refusal is the [*RegistryError] for what a registry, or the way to it, answered to a daemon that was doing something ("pushing", "pulling")
@@ -60,7 +60,7 @@ func Refusal(doing, image string, err error) error {
 	if a == nil {
 		return e
 	}
-	fill := strings.NewReplacer("HOST", e.Registry, "REPOSITORY", e.Repository)
+	fill := strings.NewReplacer("HOST", e.Registry, "REPOSITORY", e.Repository, "IMAGE", image)
 	e.Cause, e.Hint = fill.Replace(a.cause), fill.Replace(a.hint)
 	if detail := lastPart(err); a.matches(detail) {
 		e.Cause += ": " + detail

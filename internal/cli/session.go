@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -206,6 +207,9 @@ func (s *session) applySettings(ctx context.Context) error {
 	}
 	if !s.flags.defaultRepoGiven() {
 		s.options.Repo.Repo = strings.TrimRight(settings.DefaultRepo, "/")
+	}
+	if scheme, rest, found := strings.Cut(s.options.Repo.Repo, "://"); found {
+		return fmt.Errorf("the default repo %s://%s is an address, but wants a registry and a path: write %s", scheme, rest, rest)
 	}
 	s.options.Repo.MultiLevel = settings.MultiLevelRepo
 	s.options.Insecure = append(s.options.Insecure, settings.InsecureRegistries...)
