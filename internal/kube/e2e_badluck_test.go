@@ -261,7 +261,9 @@ func TestNodeThatIsGone(t *testing.T) {
 	t.Cleanup(func() { _ = c.others.Resource(nodes).Delete(c.ctx, name, metav1.DeleteOptions{}) })
 	img := c.image(forever)
 	manifest := deployment("web", img.ref) + "      nodeName: " + name + "\n      tolerations: [{operator: Exists}]\n"
-	c.failsWith(kube.WaitOptions{Deadline: 3 * time.Second}, manifest, "deployment.apps/web", "not ready after 3s", "pod web-", "node "+name+" has not begun with it", "kubectl describe node")
+	applied := c.mustApply(manifest).Objects
+	c.eventuallyPod("web", "is bound to the node", func(p *corev1.Pod) bool { return p.Spec.NodeName == name })
+	c.waitFails(applied, kube.WaitOptions{Deadline: 3 * time.Second}, "deployment.apps/web", "not ready after 3s", "pod web-", "node "+name+" has not begun with it", "kubectl describe node")
 	// Somewhere else it runs.
 	c.mustRun(img.proof("web"), deployment("web", img.ref))
 }
@@ -353,7 +355,7 @@ func TestLogsOverABrokenConnection(t *testing.T) {
 	r := c.byRoad()
 	began := time.Now()
 	c.mustApply(`{apiVersion: v1, kind: Pod, metadata: {name: counter}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: main, image: "` + img.ref + `"}]}}`)
-	ctx, stop := context.WithTimeout(c.ctx, time.Minute)
+	ctx, stop := context.WithTimeout(c.ctx, 5*time.Minute)
 	defer stop()
 	var mu sync.Mutex
 	var lines []string

@@ -8,14 +8,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -40,9 +43,15 @@ func (c *cluster) mustRun(images []kube.Built, manifests ...string) {
 // failsWith runs and expects an error that says all of these.
 func (c *cluster) failsWith(o kube.WaitOptions, manifest string, parts ...string) {
 	c.t.Helper()
+	c.waitFails(c.mustApply(manifest).Objects, o, parts...)
+}
+
+// waitFails is failsWith for what is applied already.
+func (c *cluster) waitFails(applied []kube.Applied, o kube.WaitOptions, parts ...string) {
+	c.t.Helper()
 	start := time.Now()
-	o.Settle = 2 * time.Second
-	err := c.run(o, nil, manifest)
+	o.Settle = 10 * time.Minute // nothing here is to succeed, however long it takes to fail
+	_, err := c.Wait(c.ctx, applied, o, c)
 	c.t.Logf("after %s: %v", time.Since(start).Round(time.Millisecond), err)
 	for _, part := range parts {
 		if err == nil || !strings.Contains(err.Error(), part) {
@@ -53,6 +62,21 @@ func (c *cluster) failsWith(o kube.WaitOptions, manifest string, parts ...string
 	if !errors.As(err, &failed) {
 		c.t.Errorf("got %v", err)
 	}
+}
+
+// eventuallyPod waits until a pod of an app is in some state.
+func (c *cluster) eventuallyPod(app, what string, is func(*corev1.Pod) bool) {
+	c.t.Helper()
+	eventually(c.t, "a pod of "+app+" "+what, func() bool {
+		all, err := c.others.Resource(pods).Namespace(c.namespace).List(c.ctx, metav1.ListOptions{LabelSelector: "app=" + app})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return slices.ContainsFunc(all.Items, func(u unstructured.Unstructured) bool {
+			p := &corev1.Pod{}
+			return runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, p) == nil && is(p)
+		})
+	})
 }
 
 // proofs are "resource container pods digest" of what was proved.
@@ -139,7 +163,7 @@ func TestCrashShowsTheLastLines(t *testing.T) {
 	c.failsWith(kube.WaitOptions{}, deployment("web", bad.ref), "deployment.apps/web", "pod web-", "container main", "exit code 3", "\n    cannot find my database")
 	c.failsWith(kube.WaitOptions{}, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}}}`,
 		"job.batch/j", "BackoffLimitExceeded", "cannot find my database")
-	c.failsWith(kube.WaitOptions{Settle: 2 * time.Second}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
+	c.failsWith(kube.WaitOptions{}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
 }
 
 // The pods of the generation before may fail as they like.
@@ -159,7 +183,11 @@ func TestToleratedFailuresMayPass(t *testing.T) {
 	img := c.image(`/bin/busybox grep -q go /conf/state || { echo not yet; exit 1; }; ` + forever)
 	c.mustApply(`{apiVersion: v1, kind: ConfigMap, metadata: {name: conf}, data: {state: stop}}`)
 	manifest := strings.Replace(deployment("web", img.ref), "image:", "volumeMounts: [{name: conf, mountPath: /conf}], image:", 1) + "      volumes: [{name: conf, configMap: {name: conf}}]\n"
-	c.failsWith(kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: 8 * time.Second}, manifest, "not ready after 8s", "exit code 1", "pod web-", "not yet")
+	applied := c.mustApply(manifest).Objects
+	c.eventuallyPod("web", "has crashed", func(p *corev1.Pod) bool {
+		return slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.LastTerminationState.Terminated != nil })
+	})
+	c.waitFails(applied, kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: 2 * time.Second}, "not ready after 2s", "exit code 1", "pod web-", "not yet")
 	done := make(chan error)
 	go func() {
 		time.Sleep(time.Second)
@@ -172,7 +200,7 @@ func TestToleratedFailuresMayPass(t *testing.T) {
 		}
 		done <- err
 	}()
-	err := c.run(kube.WaitOptions{TolerateFailuresUntilDeadline: true, Deadline: time.Minute}, img.proof("web"), manifest)
+	err := c.run(kube.WaitOptions{TolerateFailuresUntilDeadline: true}, img.proof("web"), manifest)
 	if err := errors.Join(err, <-done); err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +250,12 @@ func TestWhatKeepsPodsFromStarting(t *testing.T) {
 	noCommand := strings.Replace(deployment("cmd", good.ref), "image:", "command: [/no/such/program], image:", 1)
 	c.failsWith(kube.WaitOptions{}, noCommand, "cannot be started", "/no/such/program")
 	notReady := strings.Replace(deployment("probe", good.ref), "image:", "readinessProbe: {periodSeconds: 1, exec: {command: [/bin/busybox, \"false\"]}}, image:", 1)
-	c.failsWith(kube.WaitOptions{Deadline: 8 * time.Second}, notReady, "deployment.apps/probe", "not ready after 8s", "Readiness probe failed", "\n    started")
+	applied := c.mustApply(notReady).Objects
+	eventually(t, "a readiness probe has failed", func() bool {
+		all, err := c.others.Resource(namespaced("events")).Namespace(c.namespace).List(c.ctx, metav1.ListOptions{FieldSelector: "reason=Unhealthy"})
+		return err == nil && len(all.Items) > 0
+	})
+	c.waitFails(applied, kube.WaitOptions{Deadline: 8 * time.Second}, "deployment.apps/probe", "not ready after 8s", "Readiness probe failed", "\n    started")
 }
 
 func TestVolumeThatIsNotThere(t *testing.T) {
@@ -243,7 +276,9 @@ func TestNoNodeTakesThePod(t *testing.T) {
 func TestOthersAreToldToo(t *testing.T) {
 	c := newCluster(t)
 	good, bad := c.image(forever), c.image("exit 3")
-	err := c.run(kube.WaitOptions{Settle: 2 * time.Second}, nil, deployment("good", good.ref), deployment("bad", bad.ref), deployment("worse", strings.Replace(bad.ref, "davit-test", "davit-missing", 1)))
+	c.mustRun(nil, deployment("good", good.ref)) // so that it is ready in time
+	c.reconnect()
+	err := c.run(kube.WaitOptions{Settle: 10 * time.Minute}, nil, deployment("good", good.ref), deployment("bad", bad.ref), deployment("worse", strings.Replace(bad.ref, "davit-test", "davit-missing", 1)))
 	if err == nil || !strings.Contains(err.Error(), "deployment.apps/bad") || !strings.Contains(err.Error(), "deployment.apps/worse") || strings.Contains(err.Error(), "deployment.apps/good") {
 		t.Errorf("got %v", err)
 	}

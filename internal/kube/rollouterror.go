@@ -65,7 +65,7 @@ func (e *RolloutError) readLog(ctx context.Context, c *Client) {
 	if !e.logs {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	lines, err := c.lastLines(ctx, e.Namespace, e.Pod, e.Container, e.previous)
 	if err != nil && e.previous {

@@ -114,6 +114,12 @@ func (c *Client) until(ctx context.Context, r Resource, namespace, name string, 
 	if apierrors.IsForbidden(err) {
 		err = c.poll(ctx, r, namespace, name, o)
 	}
+	if err == nil && parent.Err() == nil && !o.told { // the deadline fell into the first look
+		var u *unstructured.Unstructured
+		if u, err = c.get(parent, r, namespace, name); err == nil {
+			o.set(u, u == nil)
+		}
+	}
 	switch {
 	case o.isMet:
 		return nil
@@ -150,6 +156,7 @@ func (c *Client) poll(ctx context.Context, r Resource, namespace, name string, o
 type condition struct {
 	done  func(*unstructured.Unstructured) bool
 	met   context.CancelFunc
+	told  bool
 	isMet bool
 }
 
@@ -165,6 +172,7 @@ func (o *condition) set(u *unstructured.Unstructured, gone bool) {
 	if gone {
 		u = nil
 	}
+	o.told = true
 	if !o.isMet && o.done(u) {
 		o.isMet = true
 		o.met()
