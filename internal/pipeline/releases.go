@@ -12,6 +12,7 @@ import (
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/manifest"
 	"github.com/davit-dev/davit/internal/plan"
+	render "github.com/davit-dev/davit/internal/render/helm"
 	"github.com/davit-dev/davit/internal/render/release"
 )
 
@@ -171,13 +172,20 @@ func (p *Pipeline) putBackReleases(ctx context.Context, d plan.Deployment, to []
 	return all, nil
 }
 
+// namedReleases are the releases of a deployment by their names, wherever their charts are.
+func (p *Pipeline) namedReleases(d plan.Deployment) ([]render.Release, error) {
+	if d.Releases == nil {
+		return nil, nil
+	}
+	return release.Names(p.releaseContext(d, nil), d.Releases.Releases, d.Releases.Flags.Global, d.Releases.Path...)
+}
+
 // deleteReleases uninstalls the releases of a deployment.
 func (p *Pipeline) deleteReleases(ctx context.Context, r Rendered) error {
 	if r.Releases == nil || len(r.Releases.Releases) == 0 {
 		return nil
 	}
-	from := r.Releases
-	named, err := release.Names(p.releaseContext(r.Deployment, nil), from.Releases, from.Flags.Global, from.Path...)
+	named, err := p.namedReleases(r.Deployment)
 	if err != nil {
 		return err
 	}
@@ -210,11 +218,13 @@ func (p *Pipeline) lookAtReleases(ctx context.Context, r Rendered, standins []st
 		for _, note := range f.Notes {
 			one.Notes = append(one.Notes, showText(note, standins))
 		}
-		var values any
 		if f.Chart != nil {
 			if one.Fingerprint, err = fingerprint(map[string]any{"chart": string(f.Chart)}); err != nil {
 				return s, err
 			}
+		}
+		var values any
+		if f.Values != nil {
 			values = f.Values
 		}
 		s.add(one, values)

@@ -86,7 +86,7 @@ func (s *Saved) Tags() map[string]string {
 }
 
 // Moved says in what the world differs from the one that the plan was made for: short phrases, none when nothing does. now is the plan as it would be made
-// now, secrets what its Secrets hold.
+// now, secrets what its Secrets hold, and the values of its releases.
 func (s Saved) Moved(now Saved, secrets []byte) []string {
 	var moved []string
 	say := func(format string, args ...any) { moved = append(moved, fmt.Sprintf(format, args...)) }
@@ -111,7 +111,7 @@ func (s Saved) Moved(now Saved, secrets []byte) []string {
 	moved = append(moved, pairs(s.Artifacts, now.Artifacts, "artifact ", func(a PlannedArtifact) string { return a.Image }, movedArtifact)...)
 	moved = append(moved, pairs(s.Objects, now.Objects, "", func(o PlannedObject) string { return nameOf(o) }, movedObject)...)
 	if !s.Secrets.Holds(secrets) {
-		say("the values in the manifests' Secrets changed")
+		say("the values in Secrets, or those of releases, changed")
 	}
 	return moved
 }
@@ -190,6 +190,9 @@ func movedArtifact(was, is PlannedArtifact) string {
 	case was.Action != is.Action && was.Action == ArtifactUndecided: // what it stands on is part of its inputs by now
 		return fmt.Sprintf("the plan says %s, and now it would be %s", was.Action, is.Action)
 	case was.Inputs != is.Inputs:
+		if now := slices.DeleteFunc(slices.Clone(is.Why), func(why string) bool { return slices.Contains(was.Why, why) }); len(now) > 0 {
+			return "its inputs changed: " + strings.Join(now, "; ")
+		}
 		return "its inputs changed"
 	case was.Reference != is.Reference:
 		return fmt.Sprintf("it was to be %s and would be %s", was.Reference, is.Reference)

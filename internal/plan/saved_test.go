@@ -50,6 +50,7 @@ func TestMoved(t *testing.T) {
 		{"[the cluster was https://dev:6443 and is https://prod]", func(s *Saved) { s.Cluster = &Cluster{Context: "dev", Server: "https://prod"} }},
 		{"[]", func(s *Saved) { s.Cluster = &Cluster{Context: "another name", Server: "https://dev:6443"} }},
 		{"[artifact web: its inputs changed]", func(s *Saved) { s.Artifacts[0].Inputs = "3" }},
+		{"[artifact web: its inputs changed: plan.json added]", func(s *Saved) { s.Artifacts[0].Inputs, s.Artifacts[0].Why = "3", []string{"plan.json added"} }},
 		{"[artifact web: it was to be reg:5000/web:v1 and would be reg:5000/web:v2]", func(s *Saved) { s.Artifacts[0].Reference = "reg:5000/web:v2" }},
 		{"[artifact web: the plan says build, and now it would be unchanged]", func(s *Saved) { s.Artifacts[0].Action = ArtifactUnchanged }},
 		{"[artifact child is gone]", func(s *Saved) { s.Artifacts = s.Artifacts[:1] }},
@@ -70,7 +71,7 @@ func TestMoved(t *testing.T) {
 	if got := saved.Moved(savedPlan(), []byte("hunter2")); len(got) > 0 {
 		t.Errorf("the same secret: %q", got)
 	}
-	if got := saved.Moved(savedPlan(), []byte("hunter3")); !slices.Equal(got, []string{"the values in the manifests' Secrets changed"}) {
+	if got := saved.Moved(savedPlan(), []byte("hunter3")); !slices.Equal(got, []string{"the values in Secrets, or those of releases, changed"}) {
 		t.Errorf("another secret: %q", got)
 	}
 	if got := saved.Moved(savedPlan(), nil); len(got) != 1 {

@@ -130,12 +130,12 @@ profiles:
 		t.Errorf("the container answers %q", page)
 	}
 	p.write("page/which.txt", p.namespace+" again")
-	p.davit("plan", "-p", "laptop", "--save", "plan.json").ok().says("+ my-web-app: is built into the Docker Engine", "Docker Engine at unix://",
+	p.davit("plan", "-p", "laptop", "--save", "../plan.json").ok().says("+ my-web-app: is built into the Docker Engine", "Docker Engine at unix://",
 		"-/+ replace container/my-web-app", "image: my-web-app:", "→ my-web-app:(to be built)", "1 image to build, 1 object to replace.")
 	p.output("docker", "--host", strings.TrimPrefix(p.env[0], "DOCKER_HOST="), "stop", "my-web-app")
-	p.davit("run", "--plan", "plan.json").fails(1).complains("container/my-web-app in the Docker Engine: it changed there")
+	p.davit("run", "--plan", "../plan.json").fails(1).complains("container/my-web-app in the Docker Engine: it changed there")
 	p.output("docker", "--host", strings.TrimPrefix(p.env[0], "DOCKER_HOST="), "start", "my-web-app")
-	p.davit("run", "--plan", "plan.json").ok().says("container/my-web-app replaced", "as built")
+	p.davit("run", "--plan", "../plan.json").ok().says("container/my-web-app replaced", "as built")
 	p.davit("plan", "-p", "laptop", "--exit-code").ok().says("= 1 container unchanged", "Nothing to do.")
 	p.davit("run", "-p", "laptop").ok().says("Found Locally", "container/my-web-app unchanged", "as built")
 	p.davit("delete", "-p", "laptop").ok().says("container/my-web-app deleted", "network/", "deleted")

@@ -124,7 +124,7 @@ func TestSavedPlan(t *testing.T) {
 	}
 	refused("artifact web: its inputs changed", swap("web/page", "one", "two"))
 	refused("artifact base: its inputs changed", swap("base/which", p.namespace, "else"))
-	refused("the values in the manifests' Secrets changed", swap("pods.yaml", "hunter2", "hunter3"))
+	refused("the values in Secrets, or those of releases, changed", swap("pods.yaml", "hunter2", "hunter3"))
 	refused("configmap/settings in namespace "+p.namespace+": its manifest changed", swap("pods.yaml", "colour: blue", "colour: red"))
 	refused("the config skaffold.yaml changed", swap("skaffold.yaml", "kind: Config", "kind: Config\ndeploy: {statusCheckDeadlineSeconds: 99}"))
 
@@ -141,6 +141,37 @@ func TestSavedPlan(t *testing.T) {
 		"deployment.apps/web in namespace "+p.namespace+": the plan says create, and now it would be unchanged")
 	p.write("first.json", `{"version": 7}`)
 	p.davit("run", "--plan", "first.json").fails(1).complains("first.json", "davit plan --save FILE")
+}
+
+// TestSavedPlanOfReleases has a Secret in a chart, with a value that is another one each time.
+func TestSavedPlanOfReleases(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.write("skaffold.yaml", `apiVersion: skaffold/v4beta14
+kind: Config
+deploy: {helm: {releases: [{name: shop, chartPath: shop, valuesFiles: [values.yaml]}]}}
+`)
+	p.write("values.yaml", "password: hunter2\n")
+	p.write("shop/Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n")
+	p.write("shop/templates/secret.yaml", `apiVersion: v1
+kind: Secret
+metadata: {name: login, annotations: {made: {{ randAlphaNum 12 }}}}
+stringData: {password: {{ .Values.password }}, token: {{ randAlphaNum 12 }}}
+`)
+	p.davit("plan", "--save", "plan.json").ok().says("+ create release/shop", "+ create secret/login")
+	text, err := os.ReadFile(filepath.Join(p.dir, "plan.json"))
+	if err != nil || strings.Contains(string(text), "hunter2") || strings.Contains(string(text), "aHVudGVyMg") {
+		t.Errorf("the plan's file holds a secret, or %v:\n%s", err, text)
+	}
+	p.write("values.yaml", "password: hunter3\n")
+	p.davit("run", "--plan", "plan.json").fails(1).complains("the values in Secrets, or those of releases, changed")
+	p.write("values.yaml", "password: hunter2\n")
+	p.davit("run", "--plan", "plan.json").ok().says("release/shop created", "secret/login created")
+	p.davit("plan", "--exit-code").ok().says("Nothing to do.")
+	p.write("values.yaml", "password: hunter3\n")
+	p.davit("plan", "--save", "plan.json").ok().says("~ change release/shop", "values changed: password", "~ change secret/login", "metadata.annotations.made: ", "→ (another one each time)",
+		"~ data.password: another value (hidden)")
+	p.davit("run", "--plan", "plan.json").ok().says("release/shop configured")
 }
 
 func (p *project) object(name string) metav1.Object {

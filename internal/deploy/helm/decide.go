@@ -150,13 +150,8 @@ func changedKeys(old, now map[string]any, same func(a, b any) bool) []string {
 // unsettled is asked when a chart that did not change gives other objects than before. What comes out different each time, such as a password out of
 // randAlphaNum, is no change: it stays as it was.
 func (w *Work) unsettled(ctx context.Context, it *item, deployed, rendered map[string]any, changed []string) (string, error) {
-	quiet := *w
-	quiet.Deployer = &Deployer{kube: w.kube, options: w.options, store: w.store, sink: event.SinkFunc(func(event.Event) {})}
-	again, err := quiet.render(ctx, it, it.deployed.Version, it.deployed.Version > 1)
+	again, err := w.renderAgain(ctx, it, it.deployed.Version, it.deployed.Version > 1)
 	if err != nil {
-		return "", err
-	}
-	if err := w.transform(ctx, again.all()); err != nil {
 		return "", err
 	}
 	other, err := byName(again.all())
@@ -169,6 +164,17 @@ func (w *Work) unsettled(ctx context.Context, it *item, deployed, rendered map[s
 		return "", nil
 	}
 	return strings.Join(changed, ", ") + " changed", nil
+}
+
+// renderAgain renders a release once more, without a word, to find out what comes out different each time.
+func (w *Work) renderAgain(ctx context.Context, it *item, revision int, isUpgrade bool) (*rendered, error) {
+	quiet := *w
+	quiet.Deployer = &Deployer{kube: w.kube, options: w.options, store: w.store, sink: event.SinkFunc(func(event.Event) {})}
+	again, err := quiet.render(ctx, it, revision, isUpgrade)
+	if err != nil {
+		return nil, err
+	}
+	return again, w.transform(ctx, again.all())
 }
 
 // settled says whether before equals now in all in which now equals again.

@@ -18,9 +18,9 @@ type Preview struct {
 	Notes           []string
 	Err             error // why it would be refused
 	Chart           []byte
-	Values          map[string]any
-	Objects         []kube.Previewed
-	Removed         []kube.Orphan // what it does not have any more
+	Values          map[string]any   // that it is made with, which may be secret; of one that the helm command deploys, all that is known of it
+	Objects         []kube.Previewed // with [Unsettled] for each value that the chart makes another one of each time
+	Removed         []kube.Orphan    // what it does not have any more
 }
 
 // Preview finds out what Deploy would do, and does nothing of it. The error is for a cluster that cannot be asked.
@@ -49,7 +49,8 @@ func (w *Work) preview(ctx context.Context, it *item, p *Preview) (err error) {
 		return nil
 	case foreign:
 		p.Notes = []string{"it is deployed by the helm command: " + it.foreign}
-		return nil
+		p.Values, err = it.given()
+		return err
 	}
 	if w.options.Tests && slices.ContainsFunc(it.trial.Hooks, helm.Hook.IsTest) {
 		p.Notes = append(p.Notes, "the tests of its chart run once it is ready")
@@ -90,6 +91,11 @@ func (w *Work) preview(ctx context.Context, it *item, p *Preview) (err error) {
 	seen, err := w.kube.Preview(ctx, kube.Set{}, objects, it.applyOptions(w.options.Force), w.sink)
 	if err != nil {
 		return err
+	}
+	if it.action != unchanged {
+		if err := w.hideUnsettled(ctx, it, p.Revision, seen.Objects); err != nil {
+			return err
+		}
 	}
 	p.Objects = append(p.Objects, seen.Objects...)
 	return nil
