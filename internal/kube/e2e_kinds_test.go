@@ -41,6 +41,11 @@ func (c *cluster) status(gvr schema.GroupVersionResource, name, patch string) {
 	}
 }
 
+// only picks one kind.
+func only(kind string) func(schema.GroupKind) bool {
+	return func(gk schema.GroupKind) bool { return gk.Kind == kind }
+}
+
 // A claim is waited for where its class binds at once, and not where it waits for a pod.
 func TestClaims(t *testing.T) {
 	c := newCluster(t)
@@ -53,6 +58,10 @@ func TestClaims(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "persistentvolumeclaim/now (test.yaml:2)") || !strings.Contains(err.Error(), "waiting for a volume...") ||
 		!strings.Contains(err.Error(), "provisioner") || strings.Contains(err.Error(), "claim/later") {
 		t.Errorf("got %v", err)
+	}
+	_, err = c.Wait(c.ctx, applied[:1], kube.WaitOptions{Deadline: time.Second, Kinds: only("PersistentVolumeClaim")}, c)
+	if err == nil || !strings.Contains(err.Error(), "persistentvolumeclaim/later (test.yaml:1)") || !strings.Contains(err.Error(), "waiting for a volume...") {
+		t.Errorf("one that was picked: %v", err)
 	}
 	c.forCluster(`{apiVersion: v1, kind: PersistentVolume, metadata: {name: ` + now + `}, spec: {accessModes: [ReadWriteOnce], storageClassName: ` + now + `, capacity: {storage: 1Gi}, hostPath: {path: /nowhere}, persistentVolumeReclaimPolicy: Retain}}`)
 	if _, err := c.Wait(c.ctx, applied, kube.WaitOptions{}, c); err != nil {
@@ -83,9 +92,6 @@ func TestKindsThatArePicked(t *testing.T) {
 			t.Fatal(err)
 		}
 		applied[slices.IndexFunc(applied, func(a kube.Applied) bool { return a.Live.GetKind() == "Lamp" })].Live = live
-	}
-	only := func(kind string) func(schema.GroupKind) bool {
-		return func(gk schema.GroupKind) bool { return gk.Kind == kind }
 	}
 	conditions(`{"type": "Ready", "status": "False", "reason": "Cold", "message": "the lamp is warming up"}`)
 	for _, kinds := range []func(schema.GroupKind) bool{nil, only("Lamp")} {

@@ -36,7 +36,11 @@ const WaitAnnotation = "davit.dev/wait"
 // readyFunc finds the rule for an object; nil if there is nothing to wait for.
 func (o WaitOptions) readyFunc(u *unstructured.Unstructured) func(*unstructured.Unstructured) readiness {
 	gk := refOf(u).gk
+	picked := o.Kinds != nil && o.Kinds(gk)
 	if f := readyFuncs[gk]; f != nil {
+		if picked && gk.Kind == "PersistentVolumeClaim" {
+			return boundReady
+		}
 		return f
 	}
 	if kind, _, _ := unstructured.NestedString(u.Object, "spec", "type"); gk == (schema.GroupKind{Kind: "Service"}) && kind == "LoadBalancer" {
@@ -44,10 +48,10 @@ func (o WaitOptions) readyFunc(u *unstructured.Unstructured) func(*unstructured.
 			return balancerReady
 		}
 	}
-	if o.Kinds == nil && builtIn(gk.Group) || o.Kinds != nil && !o.Kinds(gk) {
-		return nil
+	if picked || o.Kinds == nil && !builtIn(gk.Group) {
+		return customReady
 	}
-	return customReady
+	return nil
 }
 
 // balancerReady waits for the address of a load balancer.

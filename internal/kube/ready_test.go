@@ -7,6 +7,7 @@ import (
 	"github.com/davit-dev/davit/internal/event"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 func TestReady(t *testing.T) {
@@ -190,6 +191,21 @@ func TestNewPodsAreThoseOfTheLatestGeneration(t *testing.T) {
 		}
 		if got := strings.Join(names, " "); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// What waits at the deadline without a pod that explains it says what the cluster last warned of.
+func TestDeadlineShowsTheLastWarning(t *testing.T) {
+	claim := parse(t, `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: disk, namespace: shop, uid: u}, status: {phase: Pending}}`)
+	w := newWaiter(&Client{}, []Awaited{{Applied: []Applied{{Live: claim, Verb: VerbCreated}}, WaitOptions: WaitOptions{Kinds: func(schema.GroupKind) bool { return true }}}}, event.SinkFunc(func(event.Event) {}))
+	w.view.warnings["u"] = []warningEvent{{Reason: "ProvisioningFailed", Message: "no room on any disk"}}
+	l := w.workloads[0]
+	w.giveUp(l, l.ready(claim), nil)
+	got := l.errorFor(l.verdict, l.trouble).Error()
+	for _, part := range []string{"persistentvolumeclaim/disk in namespace shop", "not ready after 10m0s", "ProvisioningFailed: no room on any disk", "provisioner"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("the error does not say %q: %s", part, got)
 		}
 	}
 }
