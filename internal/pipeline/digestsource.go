@@ -15,7 +15,7 @@ func (p *Pipeline) Unbuilt(ctx context.Context, drafts []plan.Draft, source plan
 	if source == plan.DigestNone {
 		return nil, nil
 	}
-	if err := findSources(drafts); err != nil {
+	if err := checkContexts(drafts); err != nil {
 		return nil, err
 	}
 	tagged, err := p.references(ctx, drafts)

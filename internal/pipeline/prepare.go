@@ -33,7 +33,7 @@ func (p *Pipeline) Prepare(ctx context.Context, drafts []plan.Draft) ([]plan.Art
 	if err != nil {
 		return nil, err
 	}
-	if err := findSources(drafts); err != nil {
+	if err := checkContexts(drafts); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -119,8 +119,9 @@ func (d *decisions) one(ctx context.Context, i int) error {
 		if err != nil {
 			return err
 		}
-		draft.Spec = withRunMode(findDockerfile(draft, spec), draft.Mode)
+		draft.Spec = spec
 	}
+	draft = findDockerfile(draft)
 	waits := draft.Waits(d.refs)
 	var made inputs.Manifest
 	var err error
@@ -152,20 +153,16 @@ func (d *decisions) untilTagged(ctx context.Context) error {
 	}
 }
 
-// findSources looks where the drafts' Dockerfiles are, and what those ask for.
-func findSources(drafts []plan.Draft) error {
-	for i := range drafts {
-		if err := checkContext(drafts[i]); err != nil {
+// checkContexts wants the build contexts to be there.
+func checkContexts(drafts []plan.Draft) error {
+	for _, d := range drafts {
+		if err := checkContext(d); err != nil {
 			return err
-		}
-		if docker, ok := drafts[i].Spec.(build.Docker); ok {
-			drafts[i].Spec = withRunMode(findDockerfile(drafts[i], docker), drafts[i].Mode)
 		}
 	}
 	return nil
 }
 
-// checkContext wants the build context to be there.
 func checkContext(d plan.Draft) error {
 	info, err := os.Stat(d.Context)
 	switch {
@@ -179,17 +176,20 @@ func checkContext(d plan.Draft) error {
 	return nil
 }
 
-// findDockerfile falls back to a Dockerfile below the config's own folder when the context has none of that name, as Skaffold does.
-func findDockerfile(d plan.Draft, spec build.Docker) build.Docker {
-	if exists(spec.Dockerfile) {
-		return spec
+// findDockerfile completes the draft of a Dockerfile artifact by what there is on disk: a Dockerfile below the config's own folder counts when the context has
+// none of that name, as in Skaffold.
+func findDockerfile(d plan.Draft) plan.Draft {
+	spec, ok := d.Spec.(build.Docker)
+	if !ok {
+		return d
 	}
-	if rel, err := filepath.Rel(spec.Context, spec.Dockerfile); err == nil {
+	if rel, err := filepath.Rel(spec.Context, spec.Dockerfile); err == nil && !exists(spec.Dockerfile) {
 		if other := filepath.Join(d.Dir, rel); exists(other) {
 			spec.Dockerfile = other
 		}
 	}
-	return spec
+	d.Spec = withRunMode(spec, d.Mode)
+	return d
 }
 
 // runMode is the build argument that tells a Dockerfile which command builds it.

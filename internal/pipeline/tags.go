@@ -80,7 +80,7 @@ func (p *Pipeline) inputDigest(ctx context.Context, d plan.Draft, drafts []plan.
 	}
 	for _, part := range withRequired(d, drafts) {
 		part.Before, part.Around = nil, nil
-		m, err := p.read(ctx, part, nil)
+		m, err := p.read(ctx, findDockerfile(part), nil)
 		if err != nil {
 			return "", err
 		}

@@ -17,8 +17,9 @@ import (
 type Git struct {
 	run Runner
 
-	workspaces map[string]place // by workspace as given
-	repos      map[string]*repo // by root
+	workspaces map[string]place  // by workspace as given
+	repos      map[string]*repo  // by root
+	roots      map[string]string // by folder
 
 	mu      sync.Mutex
 	answers map[string]func() (string, error)
@@ -38,7 +39,7 @@ type repo struct {
 
 // NewGit returns a Git for the workspaces (absolute folders) of all artifacts. Only the folders above them are looked at yet.
 func NewGit(run Runner, workspaces []string) *Git {
-	g := &Git{run: run, workspaces: map[string]place{}, repos: map[string]*repo{}, answers: map[string]func() (string, error){}}
+	g := &Git{run: run, workspaces: map[string]place{}, repos: map[string]*repo{}, roots: map[string]string{}, answers: map[string]func() (string, error){}}
 	for _, w := range workspaces {
 		if _, known := g.workspaces[w]; !known {
 			g.workspaces[w] = g.locate(w)
@@ -52,24 +53,35 @@ func (g *Git) locate(workspace string) place {
 	if err != nil {
 		return place{err: fmt.Errorf("looking for the git repository of %s: %w", workspace, err)}
 	}
-	for root := folder; ; root = filepath.Dir(root) {
-		if isRepository(root) {
-			r := g.repos[root]
-			if r == nil {
-				r = &repo{root: root}
-				g.repos[root] = r
-			}
-			rel, err := filepath.Rel(root, folder)
-			rel = filepath.ToSlash(rel)
-			if !slices.Contains(r.paths, rel) {
-				r.paths = append(r.paths, rel)
-			}
-			return place{repo: r, path: rel, err: err}
-		}
-		if root == filepath.Dir(root) {
-			return place{err: fmt.Errorf("%s is in no git repository", workspace)}
-		}
+	root := g.rootOf(folder)
+	if root == "" {
+		return place{err: fmt.Errorf("%s is in no git repository", workspace)}
 	}
+	r := g.repos[root]
+	if r == nil {
+		r = &repo{root: root}
+		g.repos[root] = r
+	}
+	rel, err := filepath.Rel(root, folder)
+	rel = filepath.ToSlash(rel)
+	if !slices.Contains(r.paths, rel) {
+		r.paths = append(r.paths, rel)
+	}
+	return place{repo: r, path: rel, err: err}
+}
+
+// rootOf is the root of the work tree that a folder is in, empty if it is in none. Workspaces have most of the folders above them in common.
+func (g *Git) rootOf(folder string) string {
+	root, known := g.roots[folder]
+	if !known {
+		if isRepository(folder) {
+			root = folder
+		} else if parent := filepath.Dir(folder); parent != folder {
+			root = g.rootOf(parent)
+		}
+		g.roots[folder] = root
+	}
+	return root
 }
 
 // isRepository says whether a folder is the root of a work tree. In worktrees and submodules, .git is a file.
