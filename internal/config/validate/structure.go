@@ -62,22 +62,21 @@ func (w *walker) object(v reflect.Value, path []any) {
 	exclusive := map[string]string{}
 	for i := range t.NumField() {
 		f, value := t.Field(i), v.Field(i)
-		if !f.IsExported() {
-			continue
+		required := f.Tag.Get("required") != ""
+		if !f.IsExported() || !required && value.IsZero() && value.Kind() != reflect.Struct {
+			continue // most fields of most files
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		switch {
-		case f.Type.Kind() == reflect.Interface:
-			if !value.IsNil() {
-				w.value(value, extend(path, model.CaseKey(value)))
-			}
+		case value.Kind() == reflect.Interface:
+			w.value(value, extend(path, model.CaseKey(value)))
 			continue
 		case strings.Contains(options, "inline"):
 			w.object(value, path)
 			continue
 		}
 		at := extend(path, name)
-		if f.Tag.Get("required") != "" && value.IsZero() {
+		if required && value.IsZero() {
 			w.errs = append(w.errs, w.c.Error(fmt.Sprintf("required field %q is missing or empty", name), fmt.Sprintf("add %s: VALUE", name), at...))
 		}
 		if set := f.Tag.Get("exclusive"); set != "" && !value.IsZero() {
