@@ -24,9 +24,9 @@ func Apply(configs []*config.Config, project string, o Options) (Deployment, err
 	switch len(configs) {
 	case 0:
 	case 1:
-		d.Set = setName(configs[0], project)
+		d.Set = setOf(configs[0], project, o)
 	default:
-		d.Set = setName(&config.Config{}, project)
+		d.Set = setName(project)
 	}
 	namespace := ""
 	for _, c := range configs {

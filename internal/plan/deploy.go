@@ -1,10 +1,14 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +28,7 @@ func Deployments(configs []*config.Config, project string, o Options) ([]Deploym
 			continue
 		}
 		d := Deployment{
-			Set: setName(c, project), Namespace: o.Namespace, Labels: o.Labels, Force: o.Force, Wait: true,
+			Set: setOf(c, project, o), Namespace: o.Namespace, Labels: o.Labels, Force: o.Force, Wait: true,
 			Dir:       c.Dir,
 			Deadline:  time.Duration(m.Deploy.StatusCheckDeadlineSeconds) * time.Second,
 			Tolerate:  o.Tolerate || m.Deploy.TolerateFailuresUntilDeadline,
@@ -100,19 +104,54 @@ func filters(from []model.ResourceFilter) []manifest.Filter {
 	return out
 }
 
-// setName is the inventory's name of a config: "davit-shop", a DNS label.
-func setName(c *config.Config, project string) string {
-	name := c.Name
-	if name == "" {
-		name = project
+// setOf is the inventory's name of a config. One without a name is known by where it stands in the project: configs that shared an inventory would prune each
+// other's objects.
+func setOf(c *config.Config, project string, o Options) string {
+	if name := c.Name; name != "" {
+		if set := setName(name); set == "davit-"+name {
+			return set
+		}
+		return setName(name + "-" + shortSum(name)) // a.b and a-b are two
 	}
-	name = regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "-")
+	at, err := filepath.Rel(o.WorkDir, c.File)
+	if err != nil || !filepath.IsAbs(c.File) {
+		at = "skaffold.yaml" // of standard input
+	}
+	parts := []string{project}
+	for part := range strings.SplitSeq(filepath.ToSlash(filepath.Dir(at)), "/") {
+		switch part {
+		case ".":
+		case "..":
+			parts = append(parts, "up")
+		default:
+			parts = append(parts, part)
+		}
+	}
+	if file := strings.TrimSuffix(filepath.Base(at), filepath.Ext(at)); file != "skaffold" {
+		parts = append(parts, file)
+	}
+	if c.Index > 0 {
+		parts = append(parts, strconv.Itoa(c.Index+1))
+	}
+	return setName(strings.Join(parts, "-"))
+}
+
+// setName makes the name of an inventory: "davit-shop", a DNS label. What does not fit is cut off, with a digest of all in its place.
+func setName(of string) string {
+	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(of), "-")
 	name = "davit-" + strings.Trim(name, "-")
 	const maxLabel = 63
 	if len(name) > maxLabel {
-		name = name[:maxLabel]
+		name = name[:maxLabel-shortLen-1] + "-" + shortSum(of)
 	}
 	return strings.Trim(name, "-")
+}
+
+const shortLen = 8
+
+func shortSum(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:shortLen]
 }
 
 // ProjectName names what a folder belongs to, for the inventory of configs without metadata.name. With a git remote it is the repository's

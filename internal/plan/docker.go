@@ -26,7 +26,7 @@ func (d *Deployment) containers(c *config.Config, configs []*config.Config, proj
 	if m.UseCompose {
 		return c.Error("docker compose is not used, and Skaffold does not use it either", "remove useCompose: deploy.docker.images are run as containers", "deploy", "docker", "useCompose")
 	}
-	d.Docker = &docker.Set{Name: d.Set, Network: setName(&config.Config{}, project), Labels: o.Labels, Wait: d.Wait, Deadline: d.Deadline}
+	d.Docker = &docker.Set{Name: d.Set, Network: setName(project), Labels: o.Labels, Wait: d.Wait, Deadline: d.Deadline}
 	for _, image := range m.Images {
 		d.Docker.Containers = append(d.Docker.Containers, docker.Container{Image: image})
 	}

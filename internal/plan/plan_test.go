@@ -197,6 +197,39 @@ func TestDeployments(t *testing.T) {
 	}
 }
 
+// TestSetNames: configs that shared an inventory would prune each other's objects.
+func TestSetNames(t *testing.T) {
+	o := Options{WorkDir: "/w/shop"}
+	long, seen := strings.Repeat("x", 70), map[string]bool{}
+	for _, tt := range []struct {
+		config config.Config
+		want   string
+	}{
+		{config.Config{Name: "shop"}, "davit-shop"},
+		{config.Config{Name: "a-b"}, "davit-a-b"},
+		{config.Config{Name: "a.b"}, "davit-a-b-"},
+		{config.Config{Name: "a_b"}, "davit-a-b-"},
+		{config.Config{Name: long + "1"}, "davit-" + long[:48] + "-"},
+		{config.Config{Name: long + "2"}, "davit-" + long[:48] + "-"},
+		{config.Config{File: "/w/shop/skaffold.yaml"}, "davit-team-shop"},
+		{config.Config{File: "/w/shop/skaffold.yaml", Index: 1}, "davit-team-shop-2"},
+		{config.Config{File: "/w/shop/other.yaml"}, "davit-team-shop-other"},
+		{config.Config{File: "/w/shop/svc/skaffold.yaml"}, "davit-team-shop-svc"},
+		{config.Config{File: "/w/base/skaffold.yml"}, "davit-team-shop-up-base"},
+	} {
+		got := setOf(&tt.config, "team/shop", o)
+		if !strings.HasPrefix(got, tt.want) || len(got) > 63 || seen[got] {
+			t.Errorf("%+v: %s, want %s", tt.config, got, tt.want)
+		}
+		seen[got] = true
+	}
+	for _, file := range []string{"-", "https://example.com/skaffold.yaml"} {
+		if got := setOf(&config.Config{File: file}, "team/shop", o); got != "davit-team-shop" {
+			t.Errorf("%s: %s", file, got)
+		}
+	}
+}
+
 func TestProjectNameIsTheSameInEveryCheckout(t *testing.T) {
 	for _, c := range []struct{ remote, top, dir, want string }{
 		{"", "", "/home/a/shop", "shop"},

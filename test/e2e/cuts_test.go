@@ -132,3 +132,25 @@ manifests:
 		})
 	}
 }
+
+// TestConfigsDoNotPruneEachOther deploys configs without names out of one folder into one namespace, alone and together.
+func TestConfigsDoNotPruneEachOther(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	for _, name := range []string{"a", "b"} {
+		p.write(name+".yaml", "apiVersion: skaffold/v4beta14\nkind: Config\nmanifests: {rawYaml: [more/"+name+"-*.yaml]}\n")
+		for _, object := range []string{name + "-one", name + "-two"} {
+			p.write("more/"+object+".yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: "+object+"}\n")
+		}
+	}
+	p.write("both.yaml", "apiVersion: skaffold/v4beta14\nkind: Config\nrequires: [{path: a.yaml}, {path: b.yaml}]\n")
+	p.davit("run", "-f", "a.yaml", "--prune").ok().says("configmap/a-one created", "configmap/a-two created")
+	p.davit("run", "-f", "b.yaml", "--prune").ok().says("configmap/b-one created").saysNot("pruned")
+	p.davit("apply", "-f", "both.yaml", "--prune", "more/b-one.yaml").ok().says("configmap/b-one unchanged").saysNot("pruned")
+	p.davit("run", "-f", "both.yaml", "--prune").ok().says("a-one unchanged", "a-two unchanged", "b-one unchanged", "b-two unchanged").saysNot("pruned")
+	p.output("rm", "more/a-two.yaml")
+	p.davit("run", "-f", "b.yaml", "--prune").ok().saysNot("pruned")
+	p.davit("run", "-f", "a.yaml", "--prune").ok().says("configmap/a-two pruned")
+	p.davit("delete", "-f", "a.yaml").ok().says("configmap/a-one deleted")
+	p.davit("run", "-f", "b.yaml").ok().says("configmap/b-one unchanged", "configmap/b-two unchanged")
+}
