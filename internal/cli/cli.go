@@ -231,6 +231,10 @@ SKAFFOLD_DEFAULT_REPO or DAVIT_DEFAULT_REPO.`,
 }
 
 func suggest(cmd *cobra.Command, word string) string {
+	ofSkaffold := []string{"init", "dev", "debug", "verify", "exec", "survey", "credits"}
+	if !cmd.HasParent() && slices.Contains(ofSkaffold, word) {
+		return fmt.Sprintf(": 'skaffold %s' does that, with the same skaffold.yaml", word)
+	}
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		return fmt.Sprintf(": did you mean %q?", near[0])
 	}
