@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -111,6 +113,41 @@ spec: {template: {spec: {containers: [{image: example.com/web}]}}}
 	if _, there := server.Objects["/v1/projects/other/locations/us-east1/services/web"]; !there || len(server.Objects) != 1 {
 		t.Errorf("there are %v", server.Objects)
 	}
+	// Another revision, and back to the one before.
+	service := filepath.Join(dir, "service.yaml")
+	write := func(image string) {
+		text := "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec: {template: {spec: {containerConcurrency: 0, containers: [{image: " + image + "}]}}}\n"
+		if err := os.WriteFile(service, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serves := func(want string) {
+		t.Helper()
+		spec := server.Objects["/v1/projects/shop/locations/europe-west1/services/web"]["spec"].(map[string]any)
+		if got := fmt.Sprint(spec["traffic"]); got != want || fmt.Sprint(spec["template"].(map[string]any)["spec"].(map[string]any)["containerConcurrency"]) != "0" {
+			t.Errorf("requests are led to %s, want %s, by %v", got, want, spec)
+		}
+	}
+	write("example.com/web:1")
+	run(0, cloud, "run")
+	write("example.com/web:2")
+	run(0, cloud, "run")
+	if said := run(0, cloud, "history"); !regexp.MustCompile(`davit-shop\n  service web in project shop, europe-west1\n(.*\n) +2 .* ready +100% +web-0000\d-abc +web:2\n +1 .* ready +0% +web-0000\d-abc +web:1\n`).MatchString(said) {
+		t.Errorf("the history is\n%s", said)
+	}
+	if said := run(0, cloud, "rollback"); !strings.Contains(said, "service.serving.knative.dev/web is back at revision 1, web-0000") {
+		t.Errorf("the rollback says\n%s", said)
+	}
+	serves("[map[percent:100 revisionName:web-00001-abc]]")
+	run(1, cloud, "rollback") // there is none before
+	run(0, cloud, "rollback", "2")
+	serves("[map[percent:100 revisionName:web-00002-abc]]")
+	run(1, cloud, "rollback", "7")
+	if said := run(0, cloud, "run"); !strings.Contains(said, "service.serving.knative.dev/web configured") {
+		t.Errorf("the run after it says\n%s", said)
+	}
+	serves("<nil>")
+
 	// There are no credentials on this machine, and where they are asked for then nobody answers.
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("GCE_METADATA_HOST", "127.0.0.1:1")

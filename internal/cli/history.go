@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/davit-dev/davit/internal/deploy/cloudrun"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
@@ -20,6 +22,8 @@ type historyOptions struct {
 	common *common
 	config configFlags
 	output string
+
+	cloudRun plan.CloudRunOptions
 }
 
 func newHistory(w World, c *common) *cobra.Command {
@@ -27,8 +31,8 @@ func newHistory(w World, c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "List what was deployed before",
-		Long: `Lists the deployments that changed something, the newest first: the cluster keeps the last ones of each config beside its inventory.
-'davit rollback' puts one of them back.`,
+		Long: `Lists the deployments that changed something, the newest first: the cluster keeps the last ones of each config beside its inventory. The revisions of
+Helm releases and of services of Cloud Run come from Helm's records and from Cloud Run. 'davit rollback' puts one of them back.`,
 		Example: `  davit history
   davit history -m shop -n staging -o json`,
 		Args: noArgs,
@@ -36,6 +40,7 @@ func newHistory(w World, c *common) *cobra.Command {
 	}
 	o.config.addTo(cmd.Flags())
 	cmd.Flags().StringVarP(&o.output, "output", "o", "", `"json" prints the history for programs`)
+	addCloudRun(cmd.Flags(), &o.cloudRun)
 	return cmd
 }
 
@@ -51,6 +56,7 @@ func runHistory(ctx context.Context, w World, o *historyOptions) error {
 	if err != nil {
 		return err
 	}
+	options.CloudRun = o.cloudRun
 	s, err := open(ctx, w, sink, &o.config, nil, options, needs{command: "deploy", cluster: true})
 	if err != nil {
 		return err
@@ -80,11 +86,23 @@ func printHistory(w World, all []pipeline.SetHistory) error {
 		if i > 0 {
 			fmt.Fprintln(w.Stdout)
 		}
-		fmt.Fprintf(w.Stdout, "%s in namespace %s\n", h.Set, h.Namespace)
-		if len(h.Revisions) == 0 {
-			fmt.Fprintln(w.Stdout, "  nothing was deployed yet, or its history may not be kept")
-			continue
+		if err := printSet(w, h); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func printSet(w World, h pipeline.SetHistory) error {
+	where := ""
+	if h.Namespace != "" {
+		where = " in namespace " + h.Namespace
+	}
+	fmt.Fprintf(w.Stdout, "%s%s\n", h.Set, where)
+	switch {
+	case len(h.Revisions) == 0 && h.Namespace != "":
+		fmt.Fprintln(w.Stdout, "  nothing was deployed yet, or its history may not be kept")
+	case len(h.Revisions) > 0:
 		table := tabwriter.NewWriter(w.Stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "  REVISION\tTIME\tSTATUS\tCOMMIT\tCHANGED\tIMAGES\tNOTE")
 		for _, r := range h.Revisions {
@@ -94,6 +112,57 @@ func printHistory(w World, all []pipeline.SetHistory) error {
 			}
 			fmt.Fprintf(table, "  %d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.Run.Local().Format(time.DateTime), r.Status, orDash(r.Commit), orDash(r.Changed),
 				orDash(imagesText(r)), note)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(printReleases(w, h.Releases), printServices(w, h.Services))
+}
+
+func printReleases(w World, all []pipeline.ReleaseHistory) error {
+	for _, r := range all {
+		if len(r.Revisions) == 0 {
+			fmt.Fprintf(w.Stdout, "  release %s in namespace %s is not installed\n", r.Name, r.Namespace)
+			continue
+		}
+		fmt.Fprintf(w.Stdout, "  release %s in namespace %s\n", r.Name, r.Namespace)
+		table := tabwriter.NewWriter(w.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "    REVISION\tTIME\tSTATUS\tCHART\tAPP VERSION\tDEPLOYED BY\tDESCRIPTION")
+		for _, v := range r.Revisions {
+			by := ""
+			if v.By > 0 {
+				by = fmt.Sprintf("revision %d", v.By)
+			}
+			fmt.Fprintf(table, "    %d\t%s\t%s\t%s\t%s\t%s\t%s\n", v.Revision.Revision, v.Deployed.Local().Format(time.DateTime), v.Status, orDash(v.Chart), orDash(v.App),
+				orDash(by), strings.ReplaceAll(v.Description, "\n", " "))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printServices(w World, all []cloudrun.ServiceHistory) error {
+	for _, s := range all {
+		if len(s.Revisions) == 0 {
+			fmt.Fprintf(w.Stdout, "  service %s is not in project %s, %s\n", s.Name, s.Project, s.Region)
+			continue
+		}
+		fmt.Fprintf(w.Stdout, "  service %s in project %s, %s\n", s.Name, s.Project, s.Region)
+		table := tabwriter.NewWriter(w.Stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "    REVISION\tTIME\tSTATUS\tREQUESTS\tNAME\tIMAGES")
+		for _, v := range s.Revisions {
+			status := "ready"
+			if !v.Ready {
+				status = "not ready"
+			}
+			images := make([]string, len(v.Images))
+			for i, ref := range v.Images {
+				images[i] = shortReference(ref)
+			}
+			fmt.Fprintf(table, "    %d\t%s\t%s\t%d%%\t%s\t%s\n", v.Number, v.Created.Local().Format(time.DateTime), status, v.Percent, v.Name, strings.Join(images, ", "))
 		}
 		if err := table.Flush(); err != nil {
 			return err
@@ -113,13 +182,18 @@ func orDash(s string) string {
 func imagesText(r kube.Revision) string {
 	var all []string
 	for _, i := range r.Images {
-		ref, _, _ := strings.Cut(i.Reference, "@")
-		all = append(all, ref[strings.LastIndexByte(ref, '/')+1:])
+		all = append(all, shortReference(i.Reference))
 	}
 	for _, release := range r.Releases {
 		all = append(all, "release "+release.Name+" "+strconv.Itoa(release.Revision))
 	}
 	return strings.Join(all, ", ")
+}
+
+// shortReference is the last part of a name, with its tag.
+func shortReference(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	return ref[strings.LastIndexByte(ref, '/')+1:]
 }
 
 type rollbackOptions struct {
@@ -130,6 +204,7 @@ type rollbackOptions struct {
 	tolerate    bool
 	force       bool
 	revisions   int
+	cloudRun    plan.CloudRunOptions
 }
 
 func newRollback(w World, c *common) *cobra.Command {
@@ -139,7 +214,8 @@ func newRollback(w World, c *common) *cobra.Command {
 		Short: "Put back what was deployed before",
 		Long: `Makes the objects and releases of the config what they were in a revision of 'davit history', waits until they are rolled out, and proves what runs. What came
 since is taken away. Without a number, it goes back to what was there before the last run, or to the last good deployment where that run failed. Nothing is built,
-rendered or fetched, and the config's manifests are not looked at; hooks do not run.`,
+rendered or fetched, and the config's manifests are not looked at; hooks do not run. Services of Cloud Run, for which the manifests are read, get their requests led to an
+earlier revision; what runs in a Docker Engine has none.`,
 		Example: `  davit rollback
   davit rollback 7 -m shop -n staging`,
 		Args: cobra.MaximumNArgs(1),
@@ -160,6 +236,7 @@ rendered or fetched, and the config's manifests are not looked at; hooks do not 
 	f.BoolVar(&o.force, "force", false, "replace objects whose change the server refuses; may mean downtime")
 	f.BoolVar(&o.statusCheck, "status-check", true, "wait until what was put back is rolled out")
 	f.BoolVar(&o.tolerate, "tolerate-failures-until-deadline", false, "let failures of pods pass until the deadline")
+	addCloudRun(f, &o.cloudRun)
 	f.IntVar(&o.revisions, "history-limit", 10, "how many deployments to keep; 0 keeps no record of this one")
 	return cmd
 }
@@ -171,7 +248,7 @@ func runRollback(ctx context.Context, w World, o *rollbackOptions, statusCheckGi
 	}
 	defer func() { sink.Close(err) }()
 	options, err := options("deploy", &o.config, nil, &deployFlags{
-		force: o.force, tolerate: o.tolerate, statusCheck: o.statusCheck, statusCheckGiven: func() bool { return statusCheckGiven },
+		force: o.force, tolerate: o.tolerate, statusCheck: o.statusCheck, statusCheckGiven: func() bool { return statusCheckGiven }, cloudRun: o.cloudRun,
 	})
 	if err != nil {
 		return err

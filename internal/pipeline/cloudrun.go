@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/davit-dev/davit/internal/deploy/cloudrun"
+	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/plan"
 )
 
@@ -22,11 +23,8 @@ func (c *cloudRuns) deploy(ctx context.Context, p *Pipeline, r Rendered, images 
 	if r.CloudRun == nil {
 		return nil
 	}
-	objects, err := cloudRunObjects(r)
-	if err != nil {
-		return err
-	}
-	if c.deployer, err = p.CloudRun(ctx); err != nil {
+	var objects []cloudrun.Object
+	if c.deployer, objects, err = p.cloudRunOf(ctx, r); err != nil {
 		return err
 	}
 	c.images = c.images[:0]
@@ -58,15 +56,50 @@ func (p *Pipeline) deleteCloudRun(ctx context.Context, r Rendered) error {
 	if r.CloudRun == nil {
 		return nil
 	}
-	objects, err := cloudRunObjects(r)
-	if err != nil {
-		return err
-	}
-	deployer, err := p.CloudRun(ctx)
+	deployer, objects, err := p.cloudRunOf(ctx, r)
 	if err != nil {
 		return err
 	}
 	return deployer.Delete(ctx, r.CloudRun.Target, objects)
+}
+
+// cloudRunHistory lists what Cloud Run keeps of the services of a deployment.
+func (p *Pipeline) cloudRunHistory(ctx context.Context, d plan.Deployment) ([]cloudrun.ServiceHistory, error) {
+	if d.CloudRun == nil {
+		return nil, nil
+	}
+	rendered, err := p.Render(ctx, []plan.Deployment{d}) // which names the services
+	if err != nil {
+		return nil, err
+	}
+	deployer, objects, err := p.cloudRunOf(ctx, rendered[0])
+	if err != nil {
+		return nil, err
+	}
+	return deployer.History(ctx, d.CloudRun.Target, objects)
+}
+
+// rollBackCloudRun leads requests to earlier revisions of the services of a deployment.
+func (p *Pipeline) rollBackCloudRun(ctx context.Context, d plan.Deployment, number int) error {
+	rendered, err := p.Render(ctx, []plan.Deployment{d})
+	if err != nil {
+		return err
+	}
+	deployer, objects, err := p.cloudRunOf(ctx, rendered[0])
+	if err != nil {
+		return err
+	}
+	return p.stage(event.StageDeploy, func() error { return deployer.RollBack(ctx, d.CloudRun.Target, objects, number) })
+}
+
+// cloudRunOf gives what deploys a deployment to Cloud Run, and its objects.
+func (p *Pipeline) cloudRunOf(ctx context.Context, r Rendered) (*cloudrun.Deployer, []cloudrun.Object, error) {
+	objects, err := cloudRunObjects(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	deployer, err := p.CloudRun(ctx)
+	return deployer, objects, err
 }
 
 func cloudRunObjects(r Rendered) ([]cloudrun.Object, error) {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
-	"github.com/davit-dev/davit/internal/render/release"
 )
 
 // Doomed gives the objects that Delete would delete, in that order: those of the config as they are there, with the values of Secrets hidden, of others what names
@@ -40,10 +39,7 @@ func (p *Pipeline) Doomed(ctx context.Context, rendered []Rendered) ([]map[strin
 	}
 	for _, r := range rendered {
 		p.doomedElsewhere(r)
-		if r.Releases == nil || len(r.Releases.Releases) == 0 {
-			continue
-		}
-		named, err := release.Names(p.releaseContext(r.Deployment, nil), r.Releases.Releases, r.Releases.Flags.Global, r.Releases.Path...)
+		named, err := p.namedReleases(r.Deployment)
 		if err != nil {
 			return nil, err
 		}

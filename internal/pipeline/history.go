@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/davit-dev/davit/internal/deploy/cloudrun"
 	"github.com/davit-dev/davit/internal/event"
 	"github.com/davit-dev/davit/internal/kube"
 	"github.com/davit-dev/davit/internal/plan"
@@ -251,18 +252,62 @@ func revisionText(r kube.Revision) string {
 
 // SetHistory is the history of one set.
 type SetHistory struct {
-	Set       string          `json:"set"`
-	Namespace string          `json:"namespace"`
-	Revisions []kube.Revision `json:"revisions"` // the newest first
+	Set       string                    `json:"set"`
+	Namespace string                    `json:"namespace"`
+	Revisions []kube.Revision           `json:"revisions"` // the newest first
+	Releases  []ReleaseHistory          `json:"releases,omitempty"`
+	Services  []cloudrun.ServiceHistory `json:"services,omitempty"` // of Cloud Run
 }
 
 // History reads what was deployed before.
 func (p *Pipeline) History(ctx context.Context, deployments []plan.Deployment) ([]SetHistory, error) {
 	var all []SetHistory
 	for _, d := range deployments {
-		if d.Elsewhere {
-			continue
+		for _, sentence := range withoutHistory(d) {
+			p.Sink.Emit(event.Note{Message: sentence})
 		}
+		one := SetHistory{Set: d.Set}
+		if !d.Elsewhere {
+			found, err := p.histories(ctx, []plan.Deployment{d})
+			if err != nil {
+				return nil, err
+			}
+			one = found[0]
+			if one.Releases, err = p.releaseHistory(ctx, d, one.Revisions); err != nil {
+				return nil, err
+			}
+		}
+		var err error
+		if one.Services, err = p.cloudRunHistory(ctx, d); err != nil {
+			return nil, err
+		}
+		if !d.Elsewhere || d.CloudRun != nil {
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// withoutHistory says of what of a deployment there is no history, and what to do.
+func withoutHistory(d plan.Deployment) (sentences []string) {
+	const next = ": to go back, check out the commit that is wanted, and run again"
+	if d.Docker != nil {
+		sentences = append(sentences, d.Set+": a Docker Engine keeps no earlier versions of its containers"+next)
+	}
+	if d.Kpt != nil {
+		sentences = append(sentences, d.Set+": of what kpt deploys, no earlier versions are kept"+next)
+	}
+	return sentences
+}
+
+// here are the deployments that have an inventory, and so a history, in the cluster.
+func here(deployments []plan.Deployment) []plan.Deployment {
+	return slices.DeleteFunc(slices.Clone(deployments), func(d plan.Deployment) bool { return d.Elsewhere })
+}
+
+func (p *Pipeline) histories(ctx context.Context, deployments []plan.Deployment) ([]SetHistory, error) {
+	var all []SetHistory
+	for _, d := range deployments {
 		set := p.set(d)
 		revisions, err := p.Kube.History(ctx, set)
 		if err != nil {
@@ -276,12 +321,35 @@ func (p *Pipeline) History(ctx context.Context, deployments []plan.Deployment) (
 // RollBack makes the deployments what they were in the revision of that number; with 0, what they were before the last run: those of them that the
 // last run deployed go back to the good revision before, or to the last good one where that run failed.
 func (p *Pipeline) RollBack(ctx context.Context, deployments []plan.Deployment, number int) error {
-	began := p.Now()
-	deployments = slices.DeleteFunc(slices.Clone(deployments), func(d plan.Deployment) bool { return d.Elsewhere })
-	if number > 0 && len(deployments) > 1 {
-		return fmt.Errorf("each of the %d configs counts its own revisions: name one with --module", len(deployments))
+	kept, inCloud := here(deployments), slices.DeleteFunc(slices.Clone(deployments), func(d plan.Deployment) bool { return d.CloudRun == nil })
+	for _, d := range deployments {
+		for _, sentence := range withoutHistory(d) {
+			if len(kept)+len(inCloud) == 0 {
+				return errors.New(sentence)
+			}
+			p.warn("%s", sentence)
+		}
 	}
-	histories, err := p.History(ctx, deployments)
+	if n := len(kept) + len(inCloud); number > 0 && n > 1 {
+		return fmt.Errorf("each of the %d configs counts its own revisions: name one with --module", n)
+	}
+	if len(kept) > 0 || len(inCloud) == 0 {
+		if err := p.rollBack(ctx, kept, number); err != nil {
+			return err
+		}
+	}
+	for _, d := range inCloud {
+		if err := p.rollBackCloudRun(ctx, d, number); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rollBack makes deployments in the cluster what they were.
+func (p *Pipeline) rollBack(ctx context.Context, deployments []plan.Deployment, number int) error {
+	began := p.Now()
+	histories, err := p.histories(ctx, deployments)
 	if err != nil {
 		return err
 	}

@@ -166,7 +166,7 @@ func (d *Deployer) apply(ctx context.Context, it *item) error {
 	case err != nil:
 		return err
 	case action == kube.ActionCreate:
-		if err := it.kind.create(ctx, it.service, it.path[:len(it.path)-len("/"+it.kind.plural+"/"+it.name)], it.body); err != nil {
+		if err := it.kind.create(ctx, it.service, it.parent(), it.body); err != nil {
 			return it.fail("creating", err)
 		}
 		it.verb = "created"

@@ -16,12 +16,14 @@ import (
 
 // Revision is one revision of a release, for people.
 type Revision struct {
-	Name, Namespace string
-	Revision        int
-	Status          string // "deployed", "superseded", "failed", ...
-	Chart, App      string // "shop-1.2.0", "1.2.0"
-	Description     string
-	Deployed        time.Time
+	Name        string    `json:"-"`
+	Namespace   string    `json:"-"`
+	Revision    int       `json:"revision"`
+	Deployed    time.Time `json:"time"`
+	Status      string    `json:"status"`               // "deployed", "superseded", "failed", ...
+	Chart       string    `json:"chart,omitempty"`      // "shop-1.2.0"
+	App         string    `json:"appVersion,omitempty"` // "1.2.0"
+	Description string    `json:"description,omitempty"`
 }
 
 // History gives the revisions of a release that are kept, the oldest first; none when it is not installed.
