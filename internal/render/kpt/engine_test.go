@@ -5,9 +5,12 @@ package kpt_test
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,9 +41,15 @@ func function(t *testing.T, client *docker.Client, f kpt.Function, script string
 	if err != nil {
 		t.Fatalf("this test needs a static busybox (apt-get install busybox-static): %v", err)
 	}
+	install(t, client, f, shell, "/bin/busybox", "sh", "-c", script)
+}
+
+// install puts an image for the function into the Engine that has one program, the entrypoint's.
+func install(t *testing.T, client *docker.Client, f kpt.Function, program []byte, entrypoint ...string) {
+	t.Helper()
 	var files bytes.Buffer
 	w := tar.NewWriter(&files)
-	for name, content := range map[string][]byte{"bin/busybox": shell, "etc/passwd": []byte("nobody:x:65534:65534::/:/bin/false\n")} {
+	for name, content := range map[string][]byte{strings.TrimPrefix(entrypoint[0], "/"): program, "etc/passwd": []byte("nobody:x:65534:65534::/:/bin/false\n")} {
 		check(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(content))}))
 		_, err := w.Write(content)
 		check(t, err)
@@ -54,7 +63,7 @@ func function(t *testing.T, client *docker.Client, f kpt.Function, script string
 	check(t, err)
 	file = file.DeepCopy()
 	file.OS, file.Architecture = "linux", "amd64"
-	file.Config = v1.Config{Entrypoint: []string{"/bin/busybox", "sh", "-c", script}, Env: []string{"PATH=/bin"}}
+	file.Config = v1.Config{Entrypoint: entrypoint, Env: []string{"PATH=/bin"}}
 	image, err = mutate.ConfigFile(image, file)
 	check(t, err)
 	tag, err := name.NewTag(f.Image)
@@ -109,5 +118,77 @@ func TestFunctionInEngine(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("without anything: %v", err)
 		}
+	}
+}
+
+// TestRealFunctions runs functions of the catalogue that DAVIT_COMPAT_FUNCTIONS has, a folder with a static program for each, named like it. The kpt
+// command that DAVIT_COMPAT_KPT names runs the same images in the same Engine, and gives the same objects.
+func TestRealFunctions(t *testing.T) {
+	programs, command := os.Getenv("DAVIT_COMPAT_FUNCTIONS"), os.Getenv("DAVIT_COMPAT_KPT")
+	if programs == "" || command == "" {
+		t.Skip("set DAVIT_COMPAT_FUNCTIONS to a folder with programs of kpt's catalogue, and DAVIT_COMPAT_KPT to a kpt binary")
+	}
+	endpoint := enginetest.Start(t)
+	client := enginetest.Open(t, endpoint)
+	alone := kpt.Options{
+		Dir: t.TempDir(), DockerConfig: t.TempDir(), Engine: func() (engine.Endpoint, error) { return endpoint, nil },
+		LookPath: func(string) (string, error) { return "", exec.ErrNotFound },
+	}
+	byCommand := kpt.Options{
+		Dir: alone.Dir, Environ: append(os.Environ(), "DOCKER_HOST="+endpoint.Host), LookPath: func(string) (string, error) { return command, nil },
+	}
+	const input = `apiVersion: v1
+kind: Namespace
+metadata:
+  name: old
+---
+# the shop
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: shop # its name
+  namespace: old
+  labels: {team: none}
+spec:
+  replicas: 1 # kpt-set: ${replicas}
+  template:
+    metadata:
+      labels:
+        app: shop
+    spec:
+      containers:
+      - name: shop
+        image: shop:v1 # kpt-set: shop:${version}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reads, namespace: old}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reads}
+subjects: [{kind: ServiceAccount, name: default, namespace: old}]
+`
+	ran := 0
+	for name, settings := range map[string][]string{
+		"set-namespace": {"namespace:new"}, "set-labels": {"team:shop", "tier:web"}, "set-annotations": {"note:a b"}, "apply-setters": {"replicas:3", "version:v2"},
+		"create-setters": {"version:v1"}, "ensure-name-substring": {"append:-x"}, "search-replace": {"by-value:shop", "put-value:store"}, "set-enforcement-action": {"enforcementAction:warn"},
+	} {
+		program, err := os.ReadFile(filepath.Join(programs, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		check(t, err)
+		f, err := kpt.Transformer(name, settings)
+		check(t, err)
+		install(t, client, f, program, "/function")
+		ours, err := kpt.Run(t.Context(), f, objects(t, input), alone, quiet)
+		check(t, err)
+		theirs, err := kpt.Run(t.Context(), f, objects(t, input), byCommand, quiet)
+		check(t, err)
+		if got, want := text(t, ours), text(t, theirs); got != want || got == text(t, objects(t, input)) {
+			t.Errorf("%s in the Engine:\n%s\nby kpt:\n%s", name, got, want)
+		}
+		ran++
+	}
+	if ran == 0 {
+		t.Errorf("%s has no program of the catalogue", programs)
 	}
 }
