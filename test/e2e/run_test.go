@@ -265,15 +265,20 @@ func TestRunStep(t *testing.T) {
 // TestKilled kills davit in the middle of a build; the next run finds nothing broken.
 func TestKilled(t *testing.T) {
 	p := newProject(t)
-	p.runStep(`"sleep", "3"`)
+	// How long the step takes is a secret, which is no input: it does not end before davit is killed, nor does it hold up the last build.
+	p.replace("skaffold.yaml", "dockerfile: Dockerfile", "dockerfile: Dockerfile\n      secret: {id: pause, src: ../pause}")
+	p.runStep(`"sh", "-c", "/bin/busybox sleep $(/bin/busybox cat /run/secrets/pause)"`)
+	p.replace("Dockerfile", "RUN [", "RUN --mount=type=secret,id=pause [")
+	p.write("../pause", "3600")
 	for range 3 {
 		r := p.start("run")
-		r.sees("RUN [")
+		r.sees("RUN --mount")
 		if err := r.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		r.wait()
 	}
+	p.write("../pause", "0")
 	p.davit("run").ok().says("Not found. Building", "as built")
 	p.davit("run").ok().says("Found Remotely", "unchanged")
 }

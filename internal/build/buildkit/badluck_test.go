@@ -61,7 +61,7 @@ func TestPushDroppedInMidUpload(t *testing.T) {
 // The daemon loses the client: it ends the step, and the client says what happened.
 func TestConnectionBreaksInMidStep(t *testing.T) {
 	t.Parallel()
-	daemon, err := carried.Use(timeout(t), shared.carried)
+	daemon, err := carried.Use(t.Context(), shared.carried)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestConnectionBreaksInMidStep(t *testing.T) {
 	failed := make(chan error, 1)
 	r := request(t, withShell(t, "FROM shell\nRUN sleep 1000.125\n", nil))
 	go func() {
-		_, err := at(where)(t, os.Getenv).Build(timeout(t), r, &lines{})
+		_, err := at(where)(t, os.Getenv).Build(t.Context(), r, &lines{})
 		failed <- err
 	}()
 	waitFor(t, func() bool { return stepRuns("1000.125") })
@@ -132,7 +132,7 @@ func TestFullDisk(t *testing.T) {
 		if name == "context" {
 			buildtest.Write(t, dir, map[string]string{"Dockerfile": dockerfile, "big": big})
 		}
-		_, err := newCarried(o).Build(timeout(t), request(t, dir), &lines{})
+		_, err := newCarried(o).Build(t.Context(), request(t, dir), &lines{})
 		if err == nil || !strings.Contains(strings.ToLower(err.Error()), "no space left") || !strings.Contains(err.Error(), "davit builder prune") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -153,7 +153,7 @@ func TestContextsThatAreNoFolders(t *testing.T) {
 		"dockerfile": func(d *build.Docker) { d.Dockerfile = "/none/Dockerfile" },
 	} {
 		r := request(t, minimal(t), func(_ *build.Request, d *build.Docker) { change(d) })
-		_, err := b.Build(timeout(t), r, &lines{})
+		_, err := b.Build(t.Context(), r, &lines{})
 		if err == nil || !strings.Contains(err.Error(), "none") && !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: error %v", name, err)
 		}

@@ -24,7 +24,7 @@ func TestContractOfTheCarriedDaemon(t *testing.T) {
 }
 
 func TestContractOfADaemonByTLS(t *testing.T) {
-	daemon, err := carried.Use(timeout(t), shared.carried)
+	daemon, err := carried.Use(t.Context(), shared.carried)
 	if err != nil {
 		t.Fatal(err)
 	}

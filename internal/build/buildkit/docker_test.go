@@ -23,7 +23,7 @@ func TestDockerEngine(t *testing.T) {
 	t.Parallel()
 	host := startEngine(t)
 	env := map[string]string{"DOCKER_HOST": host, "DOCKER_CONFIG": t.TempDir()}
-	facts, err := buildkit.Look(timeout(t), buildkit.Machine{Getenv: func(k string) string { return env[k] }, GOOS: "linux", Carried: shared.carried})
+	facts, err := buildkit.Look(t.Context(), buildkit.Machine{Getenv: func(k string) string { return env[k] }, GOOS: "linux", Carried: shared.carried})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestDockerEngine(t *testing.T) {
 		r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = private + "/team/app:v1" })
 		mustBuild(t, b, r)
 		stranger := buildkit.New(where, buildkit.Options{Getenv: os.Getenv, DockerConfig: t.TempDir()})
-		_, err := stranger.Build(timeout(t), r, &lines{})
+		_, err := stranger.Build(t.Context(), r, &lines{})
 		if err == nil || !strings.Contains(err.Error(), "docker login "+private) {
 			t.Errorf("error %v", err)
 		}
@@ -71,13 +71,13 @@ func TestDockerEngine(t *testing.T) {
 		assertInEngine(t, host, r.Ref, result)
 	})
 	t.Run("failed step", func(t *testing.T) {
-		_, err := b.Build(timeout(t), request(t, withShell(t, "FROM shell\nRUN echo why; exit 3\n", nil), hostNetwork), &lines{})
+		_, err := b.Build(t.Context(), request(t, withShell(t, "FROM shell\nRUN echo why; exit 3\n", nil), hostNetwork), &lines{})
 		if err == nil || !strings.Contains(err.Error(), "  why\n") || !strings.Contains(err.Error(), ">>>   5 | RUN echo why; exit 3") {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("missing file", func(t *testing.T) {
-		_, err := b.Build(timeout(t), request(t, project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY none /\n"})), &lines{})
+		_, err := b.Build(t.Context(), request(t, project(t, map[string]string{"Dockerfile": "FROM scratch\nCOPY none /\n"})), &lines{})
 		if err == nil || !strings.Contains(err.Error(), `"none" is not in the build context`) {
 			t.Errorf("error %v", err)
 		}
@@ -86,7 +86,7 @@ func TestDockerEngine(t *testing.T) {
 		mustBuild(t, b, request(t, project(t, map[string]string{"Dockerfile": "# syntax=docker/dockerfile:1\nFROM scratch\nCOPY Dockerfile /\n"})))
 	})
 	t.Run("cancel", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(timeout(t))
+		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		r := request(t, withShell(t, "FROM shell\nRUN sleep 1000.75\n", nil), hostNetwork)
 		go func() {
@@ -109,7 +109,7 @@ func assertInEngine(t *testing.T, host, ref string, result build.Result) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	image, err := engine.ImageInspect(timeout(t), ref)
+	image, err := engine.ImageInspect(t.Context(), ref)
 	if err != nil {
 		t.Fatal(err)
 	}

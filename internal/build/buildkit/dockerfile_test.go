@@ -242,7 +242,7 @@ func TestFailures(t *testing.T) {
 			if c.change != nil {
 				change = c.change
 			}
-			_, err := newCarried(shared.carried).Build(timeout(t), request(t, withShell(t, "FROM shell\n"+c.dockerfile, withFile), change), &lines{})
+			_, err := newCarried(shared.carried).Build(t.Context(), request(t, withShell(t, "FROM shell\n"+c.dockerfile, withFile), change), &lines{})
 			if err == nil {
 				t.Fatal("it built")
 			}
@@ -261,13 +261,13 @@ func TestFailures(t *testing.T) {
 
 func TestSyntaxOfAnotherFrontendIsNotIgnored(t *testing.T) {
 	r := request(t, project(t, map[string]string{"Dockerfile": "# syntax=" + shared.registry + "/frontend:1\nFROM scratch\nCOPY Dockerfile /\n"}))
-	_, err := newCarried(shared.carried).Build(timeout(t), r, &lines{})
+	_, err := newCarried(shared.carried).Build(t.Context(), r, &lines{})
 	if err == nil || !strings.Contains(err.Error(), "/frontend") {
 		t.Errorf("error %v, want one that names the frontend", err)
 	}
 	r = request(t, project(t, map[string]string{"Dockerfile": "# syntax=docker/dockerfile:1.999\nFROM scratch\nCOPY Dockerfile /\n"}))
 	var warning string
-	if _, err := newCarried(shared.carried).Build(timeout(t), r, event.SinkFunc(func(e event.Event) {
+	if _, err := newCarried(shared.carried).Build(t.Context(), r, event.SinkFunc(func(e event.Event) {
 		if w, ok := e.(event.Warning); ok {
 			warning = w.Message
 		}

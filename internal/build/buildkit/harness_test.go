@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/docker/go-units"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -152,10 +151,4 @@ func request(t *testing.T, dir string, change ...func(*build.Request, *build.Doc
 	}
 	r.Spec = spec
 	return r
-}
-
-func timeout(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -106,7 +106,7 @@ func TestKilledInMidStep(t *testing.T) {
 			length := "1000.0" + strconv.Itoa(len(name))
 			t.Cleanup(func() { endStep(length) })
 			r := request(t, withShell(t, "FROM shell\nRUN sleep "+length+"\n", nil), func(_ *build.Request, d *build.Docker) { d.Network = "host" })
-			failed := go1(func() error { _, err := at(m.where)(t, os.Getenv).Build(timeout(t), r, &lines{}); return err })
+			failed := go1(func() error { _, err := at(m.where)(t, os.Getenv).Build(t.Context(), r, &lines{}); return err })
 			waitFor(t, func() bool { return stepRuns(length) || len(failed) > 0 })
 			m.kill()
 			err := <-failed
@@ -116,7 +116,7 @@ func TestKilledInMidStep(t *testing.T) {
 				}
 			}
 			endStep(length)
-			_, err = at(m.where)(t, os.Getenv).Build(timeout(t), request(t, minimal(t)), &lines{})
+			_, err = at(m.where)(t, os.Getenv).Build(t.Context(), request(t, minimal(t)), &lines{})
 			if err == nil {
 				t.Error("built by what is dead")
 			}
@@ -138,7 +138,7 @@ func TestEngineKilledInMidPush(t *testing.T) {
 		})
 	})
 	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/app:v1" })
-	_, err := at(m.where)(t, os.Getenv).Build(timeout(t), r, &lines{})
+	_, err := at(m.where)(t, os.Getenv).Build(t.Context(), r, &lines{})
 	if err == nil || !strings.Contains(err.Error(), "the "+m.where.String()+" went away") || !strings.Contains(err.Error(), "start it again") {
 		t.Errorf("error %v", err)
 	}

@@ -74,7 +74,7 @@ func TestPushWithCredentials(t *testing.T) {
 		"another's own": dockerConfig(t, "registry.example", "secret"),
 	} {
 		refused.Store(0)
-		_, err := with(config).Build(timeout(t), r, &lines{})
+		_, err := with(config).Build(t.Context(), r, &lines{})
 		var refusal *build.RegistryError
 		if !errors.As(err, &refusal) || refusal.Registry != host || refusal.Repository != "team/app" {
 			t.Errorf("%s: error %v, want one that names registry and repository", name, err)
@@ -114,7 +114,7 @@ func TestPushRefused(t *testing.T) {
 				})
 			})
 			r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/team/app:v1" })
-			_, err := newCarried(shared.carried).Build(timeout(t), r, &lines{})
+			_, err := newCarried(shared.carried).Build(t.Context(), r, &lines{})
 			if err == nil || !strings.Contains(err.Error(), "pushing "+host+"/team/app: "+want) {
 				t.Errorf("error %v, want %s", err, want)
 			}
@@ -171,7 +171,7 @@ func TestPlainHTTPOnlyWhereAllowed(t *testing.T) {
 	host := fmt.Sprintf("0.0.0.0:%d", listener.Addr().(*net.TCPAddr).Port)
 
 	r := request(t, minimal(t), func(r *build.Request, _ *build.Docker) { r.Ref = host + "/app:v1" })
-	_, err = newCarried(shared.carried).Build(timeout(t), r, &lines{})
+	_, err = newCarried(shared.carried).Build(t.Context(), r, &lines{})
 	if err == nil || !strings.Contains(err.Error(), "--insecure-registry="+host) {
 		t.Errorf("pushed in plain HTTP without being allowed to: %v", err)
 	}
@@ -181,7 +181,7 @@ func TestPlainHTTPOnlyWhereAllowed(t *testing.T) {
 
 	// And as a base image, by a daemon that learned before that it is not insecure.
 	from := request(t, project(t, map[string]string{"Dockerfile": "FROM " + host + "/app:v1\nCOPY Dockerfile /again\n"}))
-	if _, err := newCarried(shared.carried).Build(timeout(t), from, &lines{}); err == nil {
+	if _, err := newCarried(shared.carried).Build(t.Context(), from, &lines{}); err == nil {
 		t.Error("pulled in plain HTTP without being allowed to")
 	}
 	from.Insecure = []string{host}
@@ -211,7 +211,7 @@ func TestCancelEndsAPushThatHangs(t *testing.T) {
 			<-r.Context().Done()
 		})
 	})
-	ctx, cancel := context.WithCancel(timeout(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-asked
 		cancel()

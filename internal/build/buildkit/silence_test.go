@@ -67,7 +67,7 @@ func TestRegistryThatFallsSilent(t *testing.T) {
 					r.Ref = c.ref
 				}
 			})
-			_, err := b.Build(timeout(t), r, &lines{})
+			_, err := b.Build(t.Context(), r, &lines{})
 			var refused *build.RegistryError
 			if !errors.As(err, &refused) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %s", err, c.want)

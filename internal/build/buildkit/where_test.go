@@ -80,13 +80,13 @@ func TestLook(t *testing.T) {
 	} {
 		// With a BuildKit named, no Engine is asked.
 		c.env["BUILDKIT_HOST"] = "unix:///buildkitd.sock"
-		facts, err := buildkit.Look(timeout(t), buildkit.Machine{Getenv: func(k string) string { return c.env[k] }, GOOS: "linux"})
+		facts, err := buildkit.Look(t.Context(), buildkit.Machine{Getenv: func(k string) string { return c.env[k] }, GOOS: "linux"})
 		if err != nil || facts.Docker != c.want || facts.BuildkitHost != "unix:///buildkitd.sock" {
 			t.Errorf("%s: %+v, %v; want %+v", name, facts, err, c.want)
 		}
 	}
 	dead := map[string]string{"DOCKER_HOST": "unix:///none.sock", "DOCKER_CONFIG": config}
-	facts, err := buildkit.Look(timeout(t), buildkit.Machine{Getenv: func(k string) string { return dead[k] }, GOOS: "linux", Carried: shared.carried})
+	facts, err := buildkit.Look(t.Context(), buildkit.Machine{Getenv: func(k string) string { return dead[k] }, GOOS: "linux", Carried: shared.carried})
 	if err != nil || facts.DockerError == nil || facts.CarriedError != nil {
 		t.Errorf("%+v, %v; want no Engine and a BuildKit to carry", facts, err)
 	}
@@ -104,7 +104,7 @@ func contextFile(name string) string {
 // The carried daemon serves as one that somebody started by hand.
 func TestNamedDaemon(t *testing.T) {
 	t.Parallel()
-	daemon, err := carried.Use(timeout(t), shared.carried)
+	daemon, err := carried.Use(t.Context(), shared.carried)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestNamedDaemon(t *testing.T) {
 	r := request(t, withShell(t, "FROM shell\nRUN true\n", nil))
 	build := func(address, tlsDir string) error {
 		_, err := buildkit.New(buildkit.Where{Kind: buildkit.Daemon, Address: address, TLSDir: tlsDir},
-			buildkit.Options{Getenv: os.Getenv, DockerConfig: shared.noLogin}).Build(timeout(t), r, &lines{})
+			buildkit.Options{Getenv: os.Getenv, DockerConfig: shared.noLogin}).Build(t.Context(), r, &lines{})
 		return err
 	}
 	if err := build("unix://"+carried.SocketPath(shared.carried.Dir), ""); err != nil {
@@ -145,7 +145,7 @@ func dialStdio(args []string) error {
 }
 
 func TestDaemonBehindACommand(t *testing.T) {
-	daemon, err := carried.Use(timeout(t), shared.carried)
+	daemon, err := carried.Use(t.Context(), shared.carried)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,7 +126,7 @@ func (s *suite) sources(t *testing.T) []testCase {
 	served := s.serveFiles(t)
 	onbuild := s.request(t, "FROM shell\nONBUILD COPY file /copied\nONBUILD RUN cat /copied > /ran\n", nil)
 	onbuild.Ref = s.Registry + "/" + repository(t) + "-onbuild:v1"
-	if _, err := s.New(t, func(string) string { return "" }).Build(Context(t), onbuild, &Lines{}); err != nil {
+	if _, err := s.New(t, func(string) string { return "" }).Build(t.Context(), onbuild, &Lines{}); err != nil {
 		t.Fatal(err)
 	}
 	return []testCase{

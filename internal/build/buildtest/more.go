@@ -30,7 +30,7 @@ func (s *suite) platforms(t *testing.T) {
 	t.Parallel()
 	r := s.request(t, "FROM --platform=$BUILDPLATFORM shell AS build\nARG TARGETARCH\nRUN echo \"for $TARGETARCH\" > /made\nFROM scratch\nCOPY --from=build /made /made\n", nil)
 	r.Platforms = []string{"linux/amd64", "linux/arm64"}
-	result, err := s.New(t, nothing).Build(Context(t), r, &Lines{})
+	result, err := s.New(t, nothing).Build(t.Context(), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (s *suite) platforms(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Platforms = []string{"linux/s390x"}
-	_, err = s.New(t, nothing).Build(Context(t), r, &Lines{})
+	_, err = s.New(t, nothing).Build(t.Context(), r, &Lines{})
 	for _, want := range []string{"linux/s390x", "RUN [\"/bin/foreign\"]", "binfmt", "BUILDPLATFORM"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q in: %v", want, err)
@@ -85,12 +85,12 @@ func (s *suite) cache(t *testing.T) {
 	spec := r.Spec.(build.Docker)
 	spec.CacheTo, spec.CacheFrom = []string{"type=inline"}, []string{r.Ref}
 	r.Spec = spec
-	first, err := s.New(t, nothing).Build(Context(t), r, &Lines{})
+	first, err := s.New(t, nothing).Build(t.Context(), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, before := s.pushed(t, r.Ref, first.Digest)
-	again, err := s.New(t, nothing).Build(Context(t), r, &Lines{})
+	again, err := s.New(t, nothing).Build(t.Context(), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func (s *suite) cache(t *testing.T) {
 	}
 	spec.NoCache = true
 	r.Spec = spec
-	fresh, err := s.New(t, nothing).Build(Context(t), r, &Lines{})
+	fresh, err := s.New(t, nothing).Build(t.Context(), r, &Lines{})
 	if err != nil || fresh.Digest == first.Digest {
 		t.Errorf("noCache gave %v (%v)", fresh, err)
 	}
@@ -124,7 +124,7 @@ func (s *suite) archive(t *testing.T) {
 	r := s.request(t, "FROM shell\nRUN echo archived > /file\n", nil)
 	taken := &collector{}
 	r.Push, r.Archive = false, func() (io.WriteCloser, error) { return taken, nil }
-	result, err := s.New(t, nothing).Build(Context(t), r, &Lines{})
+	result, err := s.New(t, nothing).Build(t.Context(), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func (s *suite) archive(t *testing.T) {
 	}
 	full := errors.New("no space left on the cluster's disk")
 	r.Archive = func() (io.WriteCloser, error) { return refusing{full}, nil }
-	if _, err := s.New(t, nothing).Build(Context(t), r, &Lines{}); !errors.Is(err, full) {
+	if _, err := s.New(t, nothing).Build(t.Context(), r, &Lines{}); !errors.Is(err, full) {
 		t.Errorf("error %v, want the one of the side that takes the archive", err)
 	}
 }
@@ -188,7 +188,7 @@ func (s *suite) attestations(t *testing.T) {
 	b := attest.Around(s.New(t, nothing), attest.Options{
 		Keychain: authn.DefaultKeychain, Now: time.Now, Scanner: attest.FindScanner(dir, []string{"PATH=/usr/bin:/bin"}, func(string) (string, error) { return "", os.ErrNotExist }),
 	})
-	result, err := b.Build(Context(t), r, &Lines{})
+	result, err := b.Build(t.Context(), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func layer(t *testing.T, image v1.Image, digest v1.Hash) string {
 // cancel ends a build in mid-step.
 func (s *suite) cancel(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(Context(t))
+	ctx, cancel := context.WithCancel(t.Context())
 	r := s.request(t, "FROM shell\nRUN echo the step runs; sleep 1000\n", nil)
 	log := &Lines{}
 	ended := make(chan error, 1)

@@ -5,7 +5,6 @@ package buildtest
 import (
 	"archive/tar"
 	"cmp"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -86,7 +84,7 @@ func (s *suite) check(t *testing.T, c testCase) {
 	}
 	r.Spec = spec
 	log := &Lines{}
-	result, err := s.New(t, func(name string) string { return c.env[name] }).Build(Context(t), r, log)
+	result, err := s.New(t, func(name string) string { return c.env[name] }).Build(t.Context(), r, log)
 	if s.Old && c.old != "" {
 		c.fails = []string{c.old}
 	}
@@ -172,7 +170,7 @@ func (s *suite) makeBase(t *testing.T) string {
 		t.Fatal(err)
 	}
 	r.Ref = s.Registry + "/" + repository(t) + "-base:v1"
-	result, err := s.New(t, func(string) string { return "" }).Build(Context(t), r, &Lines{})
+	result, err := s.New(t, func(string) string { return "" }).Build(t.Context(), r, &Lines{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,11 +269,4 @@ func Write(t *testing.T, dir string, files map[string]string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// Context bounds one build.
-func Context(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	t.Cleanup(cancel)
-	return ctx
 }

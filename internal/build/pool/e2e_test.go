@@ -119,7 +119,7 @@ func (l *lines) String() string {
 // sees waits until a text is there.
 func (l *lines) sees(t *testing.T, text string) {
 	t.Helper()
-	for range 900 {
+	for range 6000 {
 		if strings.Contains(l.String(), text) {
 			return
 		}

@@ -162,7 +162,7 @@ func TestAtomic(t *testing.T) {
 	p := newPlace(t)
 	image := p.image()
 	r := p.chart("web", strings.ReplaceAll(hookChart, "IMAGE", image))
-	r.Install = []string{"--no-hooks", "--atomic", "--timeout=60s"}
+	r.Install = []string{"--no-hooks", "--atomic", "--timeout=10m"}
 	r.Upgrade = r.Install
 	_, err := p.deploy(set(r, "image", image+"-missing"))
 	expectError(t, err, "deployment.apps/web", "was uninstalled, as --rollback-on-failure asks")

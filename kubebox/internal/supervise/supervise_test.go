@@ -44,7 +44,7 @@ func shell(name, script string) Component {
 
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 15000 {
 		if condition() {
 			return
 		}
