@@ -1,7 +1,6 @@
 package cloudrun_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -65,14 +64,12 @@ func objects(t *testing.T, text string) (all []cloudrun.Object) {
 func (s *cloud) run(d *cloudrun.Deployer, target cloudrun.Target, text string) error {
 	s.Helper()
 	s.said, s.Writes = nil, nil
-	ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
-	defer cancel()
-	applied, err := d.Apply(ctx, target, objects(s.T, text))
+	applied, err := d.Apply(s.Context(), target, objects(s.T, text))
 	if err != nil {
 		return err
 	}
 	digest := "sha256:" + strings.Repeat("1", 64)
-	return d.Settle(ctx, applied, []cloudrun.Image{{Name: "web", Ref: "example.com/web:v1@" + digest, Digest: digest}, {Name: "other"}})
+	return d.Settle(s.Context(), applied, []cloudrun.Image{{Name: "web", Ref: "example.com/web:v1@" + digest, Digest: digest}, {Name: "other"}})
 }
 
 // plans checks what a preview says, and that nothing was written.
