@@ -235,6 +235,7 @@ func projectName(ctx context.Context, w World) string {
 func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
 		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(),
+		ReleaseClaims: s.world.cacheDir("releases"),
 	}
 	if b != nil {
 		s.cacheFile = b.cacheFile

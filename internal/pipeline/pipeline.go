@@ -53,6 +53,7 @@ type Pipeline struct {
 	running containers
 	inCloud cloudRuns
 
+	ReleaseClaims string   // folder of helm's deployer
 	SkipTests     bool     // as custom builds are told
 	DockerEnviron []string // "NAME=value", leads custom builds to the cluster's own Docker Engine; often none
 }

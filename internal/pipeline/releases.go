@@ -72,7 +72,7 @@ func (p *Pipeline) transform(ctx context.Context, rendered []Rendered, i int, ob
 func (p *Pipeline) deployer(d plan.Deployment, edits bool) (*helm.Deployer, error) {
 	o := helm.Options{
 		Render: p.helm(d), Driver: p.variable("HELM_DRIVER"), Force: d.Force, Settle: settle, Now: p.Now, Edits: edits,
-		Cluster: p.clusterFlags("--kube-context"),
+		Cluster: p.clusterFlags("--kube-context"), Claims: p.ReleaseClaims,
 	}
 	if d.Releases != nil {
 		o.Concurrency, o.Tests = d.Releases.Concurrency, d.Releases.Tests

@@ -5,12 +5,10 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -122,45 +120,6 @@ spec:
 `, generation)
 	p.write("all.yaml", b.String())
 	p.write("skaffold.yaml", "apiVersion: skaffold/v4beta13\nkind: Config\nmetadata: {name: plain}\nmanifests: {rawYaml: [all.yaml]}\n")
-}
-
-// TestKilledBetweenWrites kills davit at some point of a deployment, again and again; the next run puts everything right.
-func TestKilledBetweenWrites(t *testing.T) {
-	p := newProject(t)
-	const objects, kills = 40, 10
-	p.plain(0, objects)
-	took := p.davit("run").ok().took
-	killed := 0
-	for generation := range kills {
-		p.plain(generation+1, objects)
-		r := p.start("run", "--prune")
-		time.Sleep(time.Duration(rand.Int64N(int64(took))))
-		_ = r.cmd.Process.Kill()
-		if r.wait().code < 0 {
-			killed++
-		}
-	}
-	t.Logf("%d of %d runs were killed, at random within %s", killed, kills, took)
-	p.davit("run", "--prune").ok()
-	p.davit("run", "--prune").ok().says("unchanged").saysNot("created", "configured", "pruned")
-	maps, err := suite.client.CoreV1().ConfigMaps(p.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "applyset.kubernetes.io/part-of"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range maps.Items {
-		if g := m.Data["generation"]; g != fmt.Sprint(kills) && m.Name != fmt.Sprintf("only-%d", kills) {
-			t.Errorf("%s is of generation %q", m.Name, g)
-		}
-	}
-	if len(maps.Items) != objects+1 {
-		t.Errorf("there are %d ConfigMaps", len(maps.Items))
-	}
-	p.davit("history").ok().says("deployed")
-	p.davit("rollback").ok().says("is back at revision")
-	p.davit("delete").ok()
-	if left := p.historyVersions(); strings.Contains(left, "davit-plain=") {
-		t.Errorf("after delete there is %s", left)
-	}
 }
 
 // TestTwoConfigsOfOneNamespace prunes and moves objects of configs beside each other.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -113,6 +114,44 @@ func TestOutageInApply(t *testing.T) {
 		t.Errorf("%d objects, %v", len(list.Items), err)
 	}
 	p.davit("run").ok().says("unchanged").saysNot("created", "configured")
+}
+
+// The database of the cluster stands still nine tenths of the time: that ends right or with a clear error, and the next run does the rest.
+func TestOutageOfMostOfTheTime(t *testing.T) {
+	p := newProject(t)
+	p.plain(1, 100)
+	pid := component(t, "etcd")
+	stop := make(chan struct{})
+	var rhythm sync.WaitGroup
+	rhythm.Go(func() {
+		for {
+			_ = syscall.Kill(pid, syscall.SIGSTOP)
+			time.Sleep(900 * time.Millisecond)
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	})
+	r := p.davit("run")
+	close(stop)
+	rhythm.Wait()
+	answers(t)
+	t.Logf("it took %s and ended with %d: %s", r.took, r.code, r.stderr)
+	if r.code != 0 {
+		r.fails(1)
+		if !strings.Contains(r.stderr, "etcdserver") && !strings.Contains(r.stderr, "cannot reach the Kubernetes cluster") && !strings.Contains(r.stderr, "not ready after") {
+			t.Errorf("it does not say what is wrong")
+		}
+	}
+	p.davit("run").ok()
+	p.davit("run").ok().says("unchanged").saysNot("created", "configured")
+	maps, err := suite.client.CoreV1().ConfigMaps(p.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "applyset.kubernetes.io/part-of"})
+	if err != nil || len(maps.Items) != 101 {
+		t.Errorf("there are %d ConfigMaps: %v", len(maps.Items), err)
+	}
 }
 
 // Everything else about the cluster works on, but no pod comes: said in time, and mended by the next run.

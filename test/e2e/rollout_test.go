@@ -140,3 +140,36 @@ manifests: {rawYaml: [db.yaml]}
 	p.davit("run").ok().says("deployment.apps/db created", "deployment.apps/db is ready", "deployment.apps/shop created", "deployment.apps/other created", "is ready", "is ready", "as built", "as built", "as built")
 	p.davit("run", "-n", newNamespace(t), "--iterative-status-check=false").ok().says("deployment.apps/db created", "deployment.apps/shop created", "deployment.apps/other created", "deployment.apps/db is ready")
 }
+
+// TestKindsThatAreWaitedFor has a custom resource that is not ready, as its controller would say.
+func TestKindsThatAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	group := p.namespace + ".example.org"
+	p.write("skaffold.yaml", "apiVersion: skaffold/v4beta13\nkind: Config\nmetadata: {name: lamps}\nmanifests: {rawYaml: [lamp.yaml]}\ndeploy: {kubectl: {}, statusCheckDeadlineSeconds: 1}\n")
+	p.write("lamp.yaml", strings.ReplaceAll(`apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: lamps.GROUP}
+spec:
+  group: GROUP
+  scope: Namespaced
+  names: {kind: Lamp, plural: lamps}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: GROUP/v1
+kind: Lamp
+metadata: {name: dim}
+status: {conditions: [{type: Ready, status: "False", message: it is cold}]}
+`, "GROUP", group))
+	p.write("lamps.json", `{"selectors": [{"group": "`+group+`", "kind": "^La.p$"}]}`)
+	p.write("others.json", `{"selectors": [{"group": "my.domain"}, {"group": "^$", "kind": "ConfigMap"}]}`)
+	p.write("broken.json", `{"selectors": [{"kind": "("}]}`)
+	defer p.davit("delete")
+	p.davit("run").fails(1).complains("lamp."+group+"/dim (lamp.yaml:10)", "not ready after 1s", "it is cold")
+	p.davit("run", "--status-check-selectors", "lamps.json").fails(1).complains("it is cold")
+	p.davit("run", "--status-check-selectors", "others.json").ok().says("unchanged").saysNot("dim is ready")
+	p.davit("run", "--status-check=false").ok()
+	p.davit("run", "--status-check-selectors", "broken.json").fails(1).complains("--status-check-selectors", "missing closing )", `{"selectors": [{"group"`)
+	p.replace("lamp.yaml", `"False"`, `"True"`)
+	p.davit("run", "--status-check-selectors", "lamps.json").ok().says("dim configured", "dim is ready")
+}

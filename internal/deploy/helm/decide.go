@@ -63,6 +63,10 @@ func (w *Work) refuseStuck(it *item) error {
 	if it.last == nil || !it.last.pending() && it.last.Info.Status != statusUninstalling || w.options.Force {
 		return nil
 	}
+	if w.store.claims.abandoned(it.last) {
+		w.sink.Emit(event.Note{Message: fmt.Sprintf("release %s: revision %d was left half-way by a run of davit on this machine: going on from there", it.Name, it.last.Version)})
+		return nil
+	}
 	return fmt.Errorf("release %s in namespace %s is %s since %s (revision %d): somebody else is at work on it, or was stopped half-way: "+
 		"if nobody is, run again with --force to take it from there", it.Name, it.Namespace, it.last.Info.Status,
 		it.last.Info.LastDeployed.Local().Format("2006-01-02 15:04:05"), it.last.Version)

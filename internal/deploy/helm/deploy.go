@@ -41,6 +41,7 @@ type Options struct {
 	Cluster     []string     // arguments of the helm command that lead it to the cluster
 	Edits       bool         // there is something to write into objects
 	Driver      string       // $HELM_DRIVER
+	Claims      string       // folder of this machine that says which revisions are being made; empty: it is not known
 	Force       bool         // free releases that somebody left half-way, and replace objects whose change the server refuses
 	Tests       bool         // those of the charts will run, as Preview says
 	Concurrency int          // releases at a time; 0: all
@@ -58,7 +59,7 @@ type Deployer struct {
 
 // New makes a Deployer.
 func New(k *kube.Client, o Options, sink event.Sink) (*Deployer, error) {
-	s, err := newStore(k, o.Driver, o.Now)
+	s, err := newStore(k, o)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +84,7 @@ type item struct {
 	last     *record   // the newest revision; nil: none
 	deployed *record   // the one that counts as deployed; nil: none
 	failed   []*record // those since, whose objects may be there
+	former   []*record // older ones that count as deployed too: whoever replaced them was stopped before the last word
 
 	action  action
 	why     string

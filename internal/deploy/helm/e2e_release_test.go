@@ -4,7 +4,10 @@ package helm_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"github.com/davit-dev/davit/internal/deploy/helm"
 	"github.com/davit-dev/davit/internal/kube"
 	render "github.com/davit-dev/davit/internal/render/helm"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 const plainChart = `
@@ -318,6 +322,53 @@ func TestTakesOver(t *testing.T) {
 	}
 	if got := p.data("web", "left"); got != "" {
 		t.Errorf("a field that left the chart stays: %q", got)
+	}
+}
+
+// The label of a run that Skaffold gives its releases makes no revision, and their pods keep it until they change.
+func TestTakesOverFromSkaffold(t *testing.T) {
+	p := newPlace(t)
+	r := p.chart("web", `
+-- templates/web.yaml --
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, annotations: {greeting: {{ .Values.greeting }}}}
+spec: {replicas: 0, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: main, image: example.org/none}]}}}
+`)
+	labelled := r
+	labelled.Chart = p.chart("labelled", `
+-- templates/web.yaml --
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {skaffold.dev/run-id: monday}, annotations: {greeting: {{ .Values.greeting }}}}
+spec: {replicas: 0, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web, skaffold.dev/run-id: monday}}, spec: {containers: [{name: main, image: example.org/none}]}}}
+`).Chart
+	p.mustDeploy(set(labelled, "greeting", "one"))
+	records, err := p.Find(t.Context(), kind("", "Secret"), p.namespace, "owner=helm,name=web")
+	if err != nil || len(records) != 1 {
+		t.Fatal(records, err)
+	}
+	plain, err := os.ReadFile(filepath.Join(r.Chart, "templates", "web.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := os.ReadFile(filepath.Join(labelled.Chart, "templates", "web.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Skaffold's label comes after the chart, which is what it is.
+	encoded := base64.StdEncoding.EncodeToString
+	text := strings.NewReplacer(encoded(changed), encoded(plain), `"name":"labelled"`, `"name":"web"`)
+	p.remove(kind("", "Secret"), p.namespace, records[0].GetName())
+	p.create(rewritten(t, records[0], records[0].GetName(), map[string]any{"name": "web", "owner": "helm", "status": "deployed", "version": "1"}, text))
+	expect(t, p.mustDeploy(set(r, "greeting", "one")), "release/web unchanged", "deployment.apps/web unchanged")
+	expect(t, p.mustDeploy(set(r, "greeting", "two")), "deployment.apps/web configured", "release/web configured")
+	live, err := p.Get(t.Context(), kind("apps", "Deployment"), p.namespace, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, kept, _ := unstructured.NestedString(live.Object, "spec", "template", "metadata", "labels", kube.LabelRunID); !kept || live.GetLabels()[kube.LabelRunID] != "" {
+		t.Errorf("the Deployment is labelled %v, its pods %v", live.GetLabels(), kept)
 	}
 }
 

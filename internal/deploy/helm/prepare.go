@@ -99,10 +99,13 @@ func (w *Work) readRecords(ctx context.Context) error {
 
 // know takes in the records of the release, the oldest first.
 func (it *item) know(records []*record) {
-	it.last, it.deployed, it.failed = nil, nil, nil
+	it.last, it.deployed, it.failed, it.former = nil, nil, nil, nil
 	for _, r := range records {
 		switch r.Info.Status {
 		case statusDeployed:
+			if it.deployed != nil {
+				it.former = append(it.former, it.deployed)
+			}
 			it.deployed, it.failed = r, nil
 		case statusUninstalled, statusSuperseded:
 		default:

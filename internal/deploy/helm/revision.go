@@ -81,8 +81,7 @@ func (w *Work) finish(ctx context.Context, it *item) error {
 	}
 	w.tell(it, verb)
 	if it.deployed != nil {
-		it.deployed.Info.Status = statusSuperseded
-		if err := w.store.update(ctx, it.deployed); err != nil {
+		if err := w.supersede(ctx, it.deployed); err != nil {
 			return err
 		}
 	}
@@ -92,6 +91,17 @@ func (w *Work) finish(ctx context.Context, it *item) error {
 		}
 		old.set(statusFailed, "Left half-way, and taken from there by davit")
 		if err := w.store.update(ctx, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// supersede says in records that another revision counts now.
+func (w *Work) supersede(ctx context.Context, records ...*record) error {
+	for _, r := range records {
+		r.Info.Status = statusSuperseded
+		if err := w.store.update(ctx, r); err != nil {
 			return err
 		}
 	}

@@ -58,7 +58,11 @@ func (w *Work) carryOut(ctx context.Context, it *item) error {
 		return nil
 	case foreign:
 		return w.byCommand(ctx, it)
-	case unchanged:
+	}
+	if err := w.supersede(ctx, it.former...); err != nil {
+		return err
+	}
+	if it.action == unchanged {
 		return w.putBack(ctx, it)
 	}
 	w.sink.Emit(event.Info{Message: "deploying, as by: " + it.command()})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -24,20 +25,24 @@ const fieldManager = "helm"
 
 // store keeps the records of releases where the helm command does.
 type store struct {
-	kube *kube.Client
-	kind string // Secret or ConfigMap
-	now  func() time.Time
+	kube   *kube.Client
+	kind   string // Secret or ConfigMap
+	now    func() time.Time
+	claims *claims
 }
 
 // newStore follows HELM_DRIVER.
-func newStore(k *kube.Client, driver string, now func() time.Time) (store, error) {
-	switch driver {
+func newStore(k *kube.Client, o Options) (store, error) {
+	s := store{kube: k, now: o.Now, claims: &claims{dir: o.Claims, held: map[string]*flock.Flock{}}}
+	switch o.Driver {
 	case "", "secret", "secrets":
-		return store{k, "Secret", now}, nil
+		s.kind = "Secret"
 	case "configmap", "configmaps":
-		return store{k, "ConfigMap", now}, nil
+		s.kind = "ConfigMap"
+	default:
+		return s, fmt.Errorf("HELM_DRIVER is %s, and davit keeps releases in Secrets or ConfigMaps only: set it to secret or configmap", o.Driver)
 	}
-	return store{}, fmt.Errorf("HELM_DRIVER is %s, and davit keeps releases in Secrets or ConfigMaps only: set it to secret or configmap", driver)
+	return s, nil
 }
 
 func (s store) gvk() schema.GroupVersionKind {
@@ -101,9 +106,13 @@ var errTaken = errors.New("the revision exists already")
 
 // create writes a new revision, which keeps others from working on the release. The error is errTaken when somebody else was faster.
 func (s store) create(ctx context.Context, r *record) error {
+	s.claims.take(r)
 	o, err := s.object(r, "createdAt")
 	if err == nil {
 		err = s.kube.Create(ctx, o, fieldManager)
+	}
+	if err != nil {
+		s.claims.drop(r)
 	}
 	if apierrors.IsAlreadyExists(err) {
 		return errTaken
@@ -116,6 +125,9 @@ func (s store) update(ctx context.Context, r *record) error {
 	o, err := s.object(r, "modifiedAt")
 	if err == nil {
 		err = s.kube.Replace(ctx, o, fieldManager)
+	}
+	if err == nil && !r.pending() {
+		s.claims.drop(r)
 	}
 	return s.explain("writing", r, err)
 }
