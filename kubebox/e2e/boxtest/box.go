@@ -19,7 +19,7 @@ import (
 )
 
 // Limit is how long anything may take that a test waits for.
-const Limit = 2 * time.Minute
+const Limit = 10 * time.Minute
 
 // Build returns the path of the kubebox binary of these sources, building it if need be.
 func Build() (string, error) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/davit-dev/davit/kubebox/e2e/boxtest"
 )
 
 // machine is what a box makes on the machine, each thing as lines that can be compared.
@@ -97,7 +99,7 @@ func folders(t *testing.T, root string) []string {
 func same(t *testing.T, before machine) {
 	t.Helper()
 	var after machine
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(boxtest.Limit); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if after = look(t); equal(before, after) {
 			return
 		}

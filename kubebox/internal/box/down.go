@@ -64,7 +64,7 @@ func stopSupervisor(ctx context.Context) error {
 		if err != nil || pid == 0 {
 			return err
 		}
-		if time.Since(asked) > 10*time.Second {
+		if time.Since(asked) > time.Minute {
 			signal = unix.SIGKILL
 		}
 		if err := unix.Kill(pid, signal); err != nil && !errors.Is(err, unix.ESRCH) {

@@ -47,7 +47,7 @@ func (b Box) Status(ctx context.Context) (*Status, error) {
 
 // use returns nil if the cluster is of use.
 func (b Box) use(ctx context.Context, c Config) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	client, err := b.client()
 	if err != nil {

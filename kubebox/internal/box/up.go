@@ -19,7 +19,7 @@ import (
 
 // patience is how long a box may take to be of use. It takes some ten seconds on an idle
 // machine; this is for a busy one.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // Up brings the box up, or on if it was interrupted, and waits until the cluster
 // is of use. Called again it only waits. Report is told each step that is
@@ -181,7 +181,7 @@ func (b Box) await(ctx context.Context, c Config, report func(string)) error {
 // awaitStep calls check until it succeeds, ctx ends or the box turns out to be broken.
 func (b Box) awaitStep(ctx context.Context, what string, check func(context.Context) error) error {
 	for {
-		attempt, cancel := context.WithTimeout(ctx, 5*time.Second)
+		attempt, cancel := context.WithTimeout(ctx, 20*time.Second)
 		err := check(attempt)
 		cancel()
 		if err == nil {

@@ -73,7 +73,7 @@ func makeCgroup(h *mountinfo.Info) error {
 // KillAll kills every process in the box's cgroups, containers included, and
 // returns when none is left.
 func KillAll() error {
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		pids, err := processes()
 		if err != nil {
 			return err
@@ -112,7 +112,7 @@ func processes() ([]int, error) {
 
 // RemoveCgroups removes the box's cgroups, which must be without processes.
 func RemoveCgroups() error {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		var left error
 		err := eachCgroup(func(dir string) error {
 			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
