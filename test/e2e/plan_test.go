@@ -166,11 +166,11 @@ stringData: {password: {{ .Values.password }}, token: {{ randAlphaNum 12 }}}
 	p.write("values.yaml", "password: hunter3\n")
 	p.davit("run", "--plan", "plan.json").fails(1).complains("the values in Secrets, or those of releases, changed")
 	p.write("values.yaml", "password: hunter2\n")
-	p.davit("run", "--plan", "plan.json").ok().says("release/shop created", "secret/login created")
+	p.davit("run", "--plan", "plan.json").ok().says("secret/login created", "release/shop created")
 	p.davit("plan", "--exit-code").ok().says("Nothing to do.")
 	p.write("values.yaml", "password: hunter3\n")
-	p.davit("plan", "--save", "plan.json").ok().says("~ change release/shop", "values changed: password", "~ change secret/login", "metadata.annotations.made: ", "→ (another one each time)",
-		"~ data.password: another value (hidden)")
+	p.davit("plan", "--save", "plan.json").ok().says("~ change release/shop", "values changed: password", "~ change secret/login", "~ data.password: another value (hidden)",
+		"metadata.annotations.made: ", "→ (another one each time)")
 	p.davit("run", "--plan", "plan.json").ok().says("release/shop configured")
 }
 
