@@ -55,6 +55,7 @@ func (w *Work) carryOut(ctx context.Context, it *item) error {
 	case keep:
 		w.sink.Emit(event.Info{Message: fmt.Sprintf("release %s is installed already, and is not upgraded: set upgradeOnChange to have that", it.Name)})
 		w.tell(it, kube.VerbUnchanged)
+		w.lookAfter(ctx, it)
 		return nil
 	case foreign:
 		return w.byCommand(ctx, it)
