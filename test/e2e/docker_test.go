@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,5 +139,16 @@ profiles:
 	p.davit("run", "--plan", "../plan.json").ok().says("container/my-web-app replaced", "as built")
 	p.davit("plan", "-p", "laptop", "--exit-code").ok().says("= 1 container unchanged", "Nothing to do.")
 	p.davit("run", "-p", "laptop").ok().says("Found Locally", "container/my-web-app unchanged", "as built")
+	followed := p.start("run", "-p", "laptop", "--tail", "--port-forward")
+	followed.sees("Press Ctrl+C to exit")
+	p.output("docker", "--host", strings.TrimPrefix(p.env[0], "DOCKER_HOST="), "restart", "my-web-app")
+	followed.sees("listening on :8080")
+	if err := followed.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	followed.wait().ok().says("container/my-web-app unchanged", "container/my-web-app: port 8080 is at 127.0.0.1:", "as built", "[my-web-app] ")
+	nothingKept := p.namespace + ": a Docker Engine keeps no earlier versions of its containers: to go back, check out the commit that is wanted, and run again"
+	p.davit("history", "-p", "laptop").ok().complains(nothingKept)
+	p.davit("rollback", "-p", "laptop").fails(1).complains(nothingKept)
 	p.davit("delete", "-p", "laptop").ok().says("container/my-web-app deleted", "network/", "deleted")
 }
