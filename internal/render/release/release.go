@@ -37,6 +37,10 @@ func All(x Context, releases []model.HelmRelease, global, flags []string, path .
 			return nil, err
 		}
 		out[i].Global, out[i].Flags = global, flags
+		// The helm command writes dependencies beside the chart, so that a release after the one that brought them can do without.
+		if slices.ContainsFunc(out[:i], func(r helm.Release) bool { return !r.Remote && !r.SkipDependencies && r.Chart == out[i].Chart }) {
+			out[i].SkipDependencies = false
+		}
 	}
 	return out, nil
 }

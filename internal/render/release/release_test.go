@@ -103,3 +103,26 @@ manifests:
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestDependenciesOfAnEarlierRelease has several releases of a chart, of which only one brings what it depends on.
+func TestDependenciesOfAnEarlierRelease(t *testing.T) {
+	c := load1(t, `apiVersion: skaffold/v4beta13
+kind: Config
+manifests:
+  helm:
+    releases:
+    - {name: a, chartPath: web, skipBuildDependencies: true}
+    - {name: b, chartPath: web}
+    - {name: c, chartPath: ./web, skipBuildDependencies: true}
+    - {name: d, chartPath: other, skipBuildDependencies: true}
+`)
+	releases, err := evaluate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, false, false, true} {
+		if got := releases[i].SkipDependencies; got != want {
+			t.Errorf("release %s skips dependencies: %v", releases[i].Name, got)
+		}
+	}
+}
