@@ -15,7 +15,10 @@ func TestInputDigestIsSkaffolds(t *testing.T) {
 	})
 	part := func(workspace string) DigestPart {
 		t.Helper()
-		context := filepath.Join(root, workspace)
+		context := workspace
+		if !filepath.IsAbs(workspace) {
+			context = filepath.Join(root, workspace)
+		}
 		m, err := newReader(t, nil).Docker(t.Context(), Docker{Context: context, Dockerfile: filepath.Join(context, "Dockerfile")})
 		if err != nil {
 			t.Fatal(err)
@@ -38,6 +41,8 @@ func TestInputDigestIsSkaffolds(t *testing.T) {
 		{"06a67e5fac96c4c088271a2f36c6e435cf2398d062d4a7b5825470e3303b6522", []DigestPart{part(".")}},
 		{"2c7c5fc2aff975b2958032fbb9126370473367726f22850d86e9465ce7459392", []DigestPart{part("app"), part("base")}},
 		{"4d7f1b70230a2e97eb1d0484d701fd896654ca8e3b34c5331896a7e466304012", []DigestPart{part("base")}},
+		// required from lib.yaml beside skaffold.yaml
+		{"c5460e042e7b1951630095e4721d03a5b20bc82d8d104f0d6cc8b4167755ce16", []DigestPart{part(filepath.Join(root, "base"))}},
 	} {
 		if got := digest(Digest{Parts: tt.parts}); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.parts[0].Workspace, got, tt.want)

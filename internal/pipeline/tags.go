@@ -74,7 +74,7 @@ func (p *Pipeline) warnFallbacks(made []tag.Made) {
 
 // inputDigest is the digest over the files of an artifact and of all that it requires.
 func (p *Pipeline) inputDigest(ctx context.Context, d plan.Draft, drafts []plan.Draft) (string, error) {
-	digest := inputs.Digest{Folder: d.Dir, Workspace: d.Written.Context, Dockerfile: d.Written.Dockerfile}
+	digest := inputs.Digest{Folder: d.Written.Folder, Workspace: d.Written.Context, Dockerfile: d.Written.Dockerfile}
 	if docker, ok := d.Spec.(build.Docker); ok {
 		digest.Target = docker.Target
 	}

@@ -93,10 +93,13 @@ func draft(c *config.Config, i int, a *model.Artifact, o Options) (Draft, error)
 	context := absolute(c.Dir, a.Context)
 	d := Draft{
 		Image: a.Image, Name: o.Repo.Rewrite(name), Policy: c.Model.Build.TagPolicy.Tagger, Tag: cmp.Or(o.Tag, o.Tags[a.Image]), Mode: o.Mode, Dir: c.Dir,
-		Written: Written{Context: a.Context}, Context: context, Attest: o.Attest,
+		Written: Written{Folder: o.WorkDir, Context: a.Context}, Context: context, Attest: o.Attest,
 		Builder: cmp.Or(o.Builder, c.Annotations[BuilderAnnotation]),
 		Before:  hostHooks(c.Dir, a.Hooks.Before, o.WorkDir), After: hostHooks(c.Dir, a.Hooks.After, o.WorkDir),
 		Insecure: slices.Concat(o.Insecure, c.Model.Build.InsecureRegistries),
+	}
+	if c.Required {
+		d.Written.Context = context
 	}
 	environment, ok := c.Model.Build.Environment.(*model.LocalBuild)
 	if !ok {

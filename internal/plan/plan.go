@@ -58,7 +58,11 @@ type Draft struct {
 }
 
 // Written is how the config writes paths; the tag policy inputDigest depends on that, as Skaffold's does.
-type Written struct{ Context, Dockerfile string }
+type Written struct {
+	Folder     string // absolute: where davit was started, in which Skaffold looks for Dockerfile
+	Context    string // absolute where another file requires the config
+	Dockerfile string
+}
 
 // Around are the hooks around all builds of a config; its artifacts share them.
 type Around struct{ Before, After []hook.Host }

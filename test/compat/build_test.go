@@ -36,14 +36,18 @@ build:
   artifacts:
   - {image: example.com/web, context: web}
   - {image: api, context: api}
+requires: [{path: lib}]
 `
 
 // TestBuildOutput compares what `build` prints and writes for programs.
 func TestBuildOutput(t *testing.T) {
 	skaffold := reference(t)
 	dir, home := t.TempDir(), t.TempDir()
-	files := map[string]string{"skaffold.yaml": twoArtifacts}
-	for _, name := range []string{"web", "api"} {
+	files := map[string]string{
+		"skaffold.yaml":     twoArtifacts,
+		"lib/skaffold.yaml": "apiVersion: skaffold/v4beta14\nkind: Config\nbuild: {tagPolicy: {inputDigest: {}}, artifacts: [{image: lib}, {image: tool, context: ../tool}]}\n",
+	}
+	for _, name := range []string{"web", "api", "lib", "tool"} {
 		files[name+"/Dockerfile"], files[name+"/file"] = "FROM scratch\nCOPY file /\n", name
 	}
 	writeFiles(t, dir, files)
