@@ -357,7 +357,7 @@ func (a *applier) refused(ctx context.Context, it *item, err error) error {
 	case missingNamespace(err):
 		return it.fail("applying", noNamespace(it.GetNamespace()), "")
 	}
-	return it.fail("applying", err, nextStep(err))
+	return it.fail("applying", err, NextStep(err))
 }
 
 // apply sends one server-side apply, again while what stands in the way passes.

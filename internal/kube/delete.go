@@ -201,7 +201,7 @@ func (c *Client) deleteOne(ctx context.Context, v victim, o DeleteOptions, sink 
 			return nil
 		}
 		if err != nil {
-			return v.fail(err, nextStep(err))
+			return v.fail(err, NextStep(err))
 		}
 	}
 	if o.NoWait {
@@ -232,7 +232,7 @@ func (a *applier) replace(ctx context.Context, it *item) error {
 	}
 	now, err := a.apply(ctx, it, true)
 	if err != nil {
-		return it.fail("creating anew", err, nextStep(err))
+		return it.fail("creating anew", err, NextStep(err))
 	}
 	it.live, it.verb = now, VerbReplaced
 	return nil

@@ -177,7 +177,7 @@ func (c *Client) readOthers(ctx context.Context, l *live, items []*item) error {
 		return forAll(rest, func(it *item) error {
 			u, err := c.get(ctx, it.resource, p.namespace, it.GetName())
 			if err != nil {
-				return it.fail("reading", err, nextStep(err))
+				return it.fail("reading", err, NextStep(err))
 			}
 			if u != nil {
 				l.add(u, false)

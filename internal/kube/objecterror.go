@@ -82,8 +82,8 @@ func noNamespace(name string) error {
 		name, name)
 }
 
-// nextStep is what can be said for the errors that a cluster gives most.
-func nextStep(err error) string {
+// NextStep is what to do about an error of the API server, for those that are met most; empty for others.
+func NextStep(err error) string {
 	switch {
 	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
 		return "the namespace is being deleted: wait until it is gone, then run again"

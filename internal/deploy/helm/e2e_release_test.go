@@ -257,6 +257,25 @@ func TestMissingNamespace(t *testing.T) {
 	r.CreateNamespace = true
 	t.Cleanup(func() { p.remove(kind("", "Namespace"), "", r.Namespace) })
 	expect(t, p.mustDeploy(r), "namespace/"+r.Namespace+" created", "release/web created")
+
+	// One that is on its way out takes nothing any more.
+	r.Namespace = p.namespace + "-held"
+	held := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "held", "namespace": r.Namespace, "finalizers": []any{"example.org/never"}}}
+	p.create(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": r.Namespace}})
+	p.create(held)
+	p.remove(kind("", "Namespace"), "", r.Namespace)
+	t.Cleanup(func() {
+		free, err := kube.NewObject(held, "")
+		if err == nil {
+			free.SetFinalizers(nil)
+			err = p.Replace(context.WithoutCancel(t.Context()), free, "test")
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	_, err = p.deploy(r)
+	expectError(t, err, "release web: ", "the namespace is being deleted: wait until it is gone, then run again")
 }
 
 func TestRemoteAndKeptReleases(t *testing.T) {

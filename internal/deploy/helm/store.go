@@ -152,6 +152,9 @@ func (s store) explain(doing string, r *record, err error) error {
 	case apierrors.IsInvalid(err) && strings.Contains(err.Error(), "Too long"):
 		err = errors.New("the chart with what it renders to is larger than the megabyte that the cluster keeps: leave files out by .helmignore")
 	}
+	if next := kube.NextStep(err); next != "" {
+		err = fmt.Errorf("%w: %s", err, next)
+	}
 	return fmt.Errorf("%s the record of release %s, revision %d, in namespace %s: %w", doing, r.Name, r.Version, r.Namespace, err)
 }
 
