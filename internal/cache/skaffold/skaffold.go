@@ -41,7 +41,11 @@ func Read(file string) (map[string]Image, error) {
 		return nil, fmt.Errorf("reading Skaffold's cache: %w", err)
 	}
 	var images map[string]Image
-	if err := yaml.Unmarshal(text, &images); err != nil {
+	err = yaml.Unmarshal(text, &images)
+	if _, other := errors.AsType[*yaml.TypeError](err); other {
+		return nil, fmt.Errorf("%s is no cache of Skaffold's: it should hold the digest or id of an image under each hash", file)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading Skaffold's cache %s: %w", file, err)
 	}
 	for hash := range images {
