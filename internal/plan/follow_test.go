@@ -26,6 +26,7 @@ func TestParseForward(t *testing.T) {
 func TestLogs(t *testing.T) {
 	for _, test := range []struct{ prefix, pod, container, want string }{
 		{"container", "p", "c", "[c]"}, {"podAndContainer", "p", "c", "[p c]"}, {"auto", "p", "c", "[p c]"}, {"auto", "c", "c", "[c]"}, {"none", "p", "c", ""},
+		{"podAndContainer", "", "c", "[c]"}, {"auto", "", "c", "[c]"},
 	} {
 		if got := (Logs{prefix: test.prefix}).Prefix(test.pod, test.container); got != test.want {
 			t.Errorf("%s: %q, want %q", test.prefix, got, test.want)
