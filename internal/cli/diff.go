@@ -29,7 +29,7 @@ func newDiff(w World, c *common) *cobra.Command {
 		Use:   "diff",
 		Short: "Show how what is in the cluster differs from what a run would deploy",
 		Long: `Compares the objects and releases of the config with those in the cluster, as the cluster itself says by dry run: with its defaults, its admission and
-what others own. Nothing is built or applied; an image that is still to be built shows as such. The values of Secrets are never shown. 'davit plan' says
+what others own; and containers and what goes to Cloud Run with what is there. Nothing is built or applied; an image that is still to be built shows as such. The values of Secrets are never shown. 'davit plan' says
 beside that what would be built.`,
 		Example: `  davit diff
   davit diff --prune --exit-code

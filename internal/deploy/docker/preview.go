@@ -45,10 +45,7 @@ func (d *Deployer) Preview(ctx context.Context, set Set, images map[string]Image
 	}
 	replaced := map[string]bool{}
 	for _, t := range r.tasks {
-		o, err := set.preview(t, images[t.Image])
-		if err != nil {
-			return nil, err
-		}
+		o := set.preview(t, images[t.Image])
 		all, replaced[o.ID] = append(all, o), true
 	}
 	for _, c := range r.stale {
@@ -66,18 +63,18 @@ func (d *Deployer) Preview(ctx context.Context, set Set, images map[string]Image
 }
 
 // preview says what Start would do for one image.
-func (s Set) preview(t task, image Image) (preview.Object, error) {
+func (s Set) preview(t task, image Image) preview.Object {
 	o := preview.Object{Resource: t.resource(), Action: kube.ActionCreate, Fields: fieldsOf(t.settings)}
 	o.Fields["image"] = image.Ref
 	switch {
 	case t.verb == "unchanged":
 		o.Action, o.ID = kube.ActionUnchanged, t.id
-		return o, nil
+		return o
 	case t.image == "" && image.ID == "":
 		o.Notes = []string{"the image is pulled first"}
 	}
 	if t.was == nil {
-		return o, nil
+		return o
 	}
 	o.Action, o.ID = kube.ActionReplace, t.was.ID
 	before, after := fieldsOf(t.was.Labels[labelSettings]), fieldsOf(t.settings)
@@ -91,7 +88,7 @@ func (s Set) preview(t task, image Image) (preview.Object, error) {
 	}
 	before["state"], after["state"] = string(t.was.State), string(container.StateRunning)
 	o.Changes = kube.Between(before, after)
-	return o, nil
+	return o
 }
 
 // fieldsOf reads settings; there are none in what is none.

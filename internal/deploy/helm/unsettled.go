@@ -49,7 +49,7 @@ func findUnsettled(now, again any, moving map[any]bool) {
 	case map[string]any:
 		other, _ := again.(map[string]any)
 		for name, value := range now {
-			if name != "namespace" { // of one of them the cluster has told it already
+			if name != "namespace" { // which a preview fills in
 				findUnsettled(value, other[name], moving)
 			}
 		}
