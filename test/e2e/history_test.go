@@ -23,7 +23,8 @@ metadata: {name: shop}
 build: {artifacts: [{image: web, context: web}]}
 manifests: {rawYaml: [web.yaml, more.yaml]}
 `)
-	p.write("web.yaml", sleeper("web"))
+	// The probe keeps a pod that takes its time to crash from counting as ready.
+	p.write("web.yaml", strings.Replace(sleeper("web"), "image: web", "image: web, readinessProbe: {periodSeconds: 1, tcpSocket: {port: 8080}}", 1))
 	p.write("more.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: first}}\n")
 	p.davit("run").ok().says("deployment.apps/web created", "as built")
 	good := p.running()

@@ -194,12 +194,14 @@ const soon = 5 * time.Minute
 func TestPodThatCrashes(t *testing.T) {
 	p := newProject(t)
 	p.replace("main.go", `log.Print("listening on :8080")`, `log.Fatal("the database is not there")`)
+	p.replace("k8s/deployment.yaml", "replicas: 1", "replicas: 1\n  minReadySeconds: 300") // it may take its time to crash
 	r := p.davit("run").fails(1)
 	r.complains("deployment.apps/my-web-app", "container my-web-app", "the database is not there")
 	if r.took > soon {
 		t.Errorf("it took %s to see the crash", r.took)
 	}
 	// Mended, it goes through.
+	p.replace("k8s/deployment.yaml", "\n  minReadySeconds: 300", "")
 	p.replace("main.go", `log.Fatal("the database is not there")`, `log.Print("listening on :8080")`)
 	p.davit("run").ok().says("configured", "as built")
 }
@@ -269,7 +271,7 @@ func TestKilled(t *testing.T) {
 	p.replace("skaffold.yaml", "dockerfile: Dockerfile", "dockerfile: Dockerfile\n      secret: {id: pause, src: ../pause}")
 	p.runStep(`"sh", "-c", "/bin/busybox sleep $(/bin/busybox cat /run/secrets/pause)"`)
 	p.replace("Dockerfile", "RUN [", "RUN --mount=type=secret,id=pause [")
-	p.write("../pause", "3600")
+	p.write("../pause", "120")
 	for range 3 {
 		r := p.start("run")
 		r.sees("RUN --mount")

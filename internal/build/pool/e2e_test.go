@@ -157,7 +157,7 @@ func local(t *testing.T) pool.Local {
 
 func options(t *testing.T, ns, query string) pool.Options {
 	t.Helper()
-	o, err := pool.Parse("kubernetes://" + ns + "?network=host&wait=2m&image=" + suite.image + query)
+	o, err := pool.Parse("kubernetes://" + ns + "?network=host&wait=10m&image=" + suite.image + query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,9 +319,26 @@ func failsOnce(t *testing.T, b *pool.Builder) {
 	}
 }
 
+// slow is a build that works for long, until hurry is called: then it will not when it is begun again. How long is a secret, which is no input.
+func slow(t *testing.T, image string) (r build.Request, hurry func()) {
+	t.Helper()
+	r = project(t, image, "RUN --mount=type=secret,id=pause echo working; sleep $(cat /run/secrets/pause); echo done > /done\n")
+	spec := r.Spec.(build.Docker)
+	pause := build.Secret{ID: "pause", Source: filepath.Join(t.TempDir(), "pause")}
+	spec.Secrets = []build.Secret{pause}
+	r.Spec = spec
+	last := func(seconds string) {
+		if err := os.WriteFile(pause.Source, []byte(seconds), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last("120")
+	return r, func() { last("0") }
+}
+
 func survivesDeath(t *testing.T, ns string, b *pool.Builder) {
 	said := &lines{}
-	r := project(t, "slow", "RUN echo working; sleep 5; echo done > /done\n")
+	r, hurry := slow(t, "slow")
 	var result build.Result
 	built := make(chan error, 1)
 	go func() {
@@ -331,6 +348,7 @@ func survivesDeath(t *testing.T, ns string, b *pool.Builder) {
 	}()
 	said.sees(t, "[slow] working")
 	first := replicaOf(t, said, "slow")
+	hurry()
 	kill(t, ns, first)
 	if err := <-built; err != nil {
 		t.Fatalf("%v\n%s", err, said)
@@ -362,13 +380,15 @@ func survivesCut(t *testing.T, ns string) {
 		t.Fatal(err)
 	}
 	said := &lines{}
+	r, hurry := slow(t, "cut")
 	built := make(chan error, 1)
 	go func() {
-		_, err := b.Build(t.Context(), project(t, "cut", "RUN echo working; sleep 5; echo done > /done\n"), said)
+		_, err := b.Build(t.Context(), r, said)
 		built <- err
 	}()
 	said.sees(t, "[cut] working")
 	first := replicaOf(t, said, "cut")
+	hurry()
 	wire.cut()
 	if err := <-built; err != nil {
 		t.Fatalf("%v\n%s", err, said)
