@@ -43,16 +43,19 @@ func (l *live) add(u *unstructured.Unstructured, member bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := refOf(u).key()
-	before := l.objects[key]
-	if before != nil && u.GetAPIVersion() != l.wanted[key] {
+	switch before := l.objects[key]; {
+	case before == nil:
+		if member {
+			l.members = append(l.members, u)
+		}
+	case u.GetAPIVersion() != l.wanted[key]:
 		return
+	default:
+		if at := slices.Index(l.members, before); at >= 0 {
+			l.members[at] = u
+		}
 	}
 	l.objects[key] = u
-	if at := slices.Index(l.members, before); before != nil && at >= 0 {
-		l.members[at] = u
-	} else if member {
-		l.members = append(l.members, u)
-	}
 }
 
 func (l *live) get(r ref) *unstructured.Unstructured {

@@ -213,7 +213,11 @@ func (c *Client) served(ctx context.Context, it *item) error {
 				return err
 			})
 		})
-		if err != nil && !apierrors.IsForbidden(err) {
+		var unreachable *UnreachableError
+		switch { // what may not be listed, or waits for a webhook to convert it, is served
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case apierrors.IsNotFound(err), errors.As(err, &unreachable):
 			return it.fail("establishing", err, "")
 		}
 	}
