@@ -173,3 +173,18 @@ status: {conditions: [{type: Ready, status: "False", message: it is cold}]}
 	p.replace("lamp.yaml", `"False"`, `"True"`)
 	p.davit("run", "--status-check-selectors", "lamps.json").ok().says("dim configured", "dim is ready")
 }
+
+// TestDeadlines ends the wait for a pod that never comes: when the config says so, and when the Deployment itself does.
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.write("skaffold.yaml", "apiVersion: skaffold/v4beta13\nkind: Config\nmetadata: {name: slow}\nmanifests: {rawYaml: [web.yaml]}\ndeploy: {kubectl: {}, statusCheckDeadlineSeconds: 3}\n")
+	p.write("web.yaml", strings.Replace(sleeper("web"), "image: web", "image: 'localhost:5000/nobody/none:v1'", 1))
+	p.davit("run", "--tolerate-failures-until-deadline").fails(1).complains("deployment.apps/web", "not ready after 3s")
+	p.replace("skaffold.yaml", "Seconds: 3", "Seconds: 600, tolerateFailuresUntilDeadline: true")
+	p.replace("web.yaml", "\nspec:\n", "\nspec:\n  progressDeadlineSeconds: 2\n")
+	own := p.davit("run").fails(1).complains("deployment.apps/web").stderr
+	if !strings.Contains(own, "not ready after 2s") && !strings.Contains(own, "no progress within its progressDeadlineSeconds") { // whoever says it first
+		t.Errorf("it ended otherwise: %s", own)
+	}
+}
