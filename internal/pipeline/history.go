@@ -58,7 +58,8 @@ func (p *Pipeline) keep(ctx context.Context, all sets, images []Image, r kube.Re
 		}
 		r, content := r, kube.Content{Objects: s.objects, Orphans: s.result.Orphans, Releases: s.releases}
 		same, err := s.recorded(content)
-		if r.Changed = s.changed(); err == nil && (same || r.Status == kube.RevisionFailed) && r.Changed == "" {
+		nothing := same || r.Status == kube.RevisionFailed && len(s.releases) == 0
+		if r.Changed = s.changed(); err == nil && nothing && r.Changed == "" {
 			continue
 		}
 		wg.Go(func() {

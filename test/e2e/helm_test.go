@@ -226,7 +226,8 @@ deploy:
 	p.davit("run", "--rollback-on-failure").fails(1).complains("release shop: test hook shop-ping: pod/shop-ping", "container main: ", "the container crashed with exit code 3", "    nobody answers").
 		says("release/shop configured", "went back to revision 1")
 	p.davit("run", "--chart-tests=false").ok().says("release/shop configured").saysNot("pod/shop-ping", "Starting test")
-	p.davit("history").ok().says("davit-shop in namespace "+p.namespace, "\n  2 ", "release shop 4", "\n  1 ", "\n  release shop in namespace "+p.namespace,
-		"\n    4 ", "deployed ", "shop-0.1.0  7 ", "revision 2 ", "\n    3 ", "superseded ", "- ", "Rollback to 1", "\n    1 ", "revision 1 ", "Install complete")
+	p.davit("history").ok().says("davit-shop in namespace "+p.namespace, "\n  4 ", "release shop 4", "\n  3 ", "rollback to 1", "\n  2 ", "failed ", "release shop 2", "\n  1 ",
+		"\n  release shop in namespace "+p.namespace, "\n    4 ", "deployed ", "shop-0.1.0  7 ", "revision 4 ", "\n    3 ", "superseded ", "- ", "Rollback to 1",
+		"\n    2 ", "revision 2 ", "\n    1 ", "revision 1 ", "Install complete")
 	p.davit("apply", "--chart-tests", "skaffold.yaml").fails(1).complains("davit apply deploys no releases")
 }
