@@ -19,10 +19,9 @@ import (
 )
 
 // forCluster applies objects of no namespace, which go with the test.
-func (c *cluster) forCluster(manifests ...string) []kube.Applied {
+func (c *cluster) forCluster(manifests ...string) {
 	c.t.Helper()
-	applied, err := c.Apply(c.ctx, kube.Set{}, objects(c.t, manifests...), kube.ApplyOptions{}, c)
-	if err != nil {
+	if _, err := c.Apply(c.ctx, kube.Set{}, objects(c.t, manifests...), kube.ApplyOptions{}, c); err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() {
@@ -30,7 +29,6 @@ func (c *cluster) forCluster(manifests ...string) []kube.Applied {
 			c.t.Error(err)
 		}
 	})
-	return applied.Objects
 }
 
 // status writes into the status of an object, as its controller does.
