@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -45,12 +46,16 @@ func TestOutput(t *testing.T) {
 
 // TestCancel ends a command that cleans up when it is interrupted, and its background job that does not listen.
 func TestCancel(t *testing.T) {
+	// As davit does: where interrupts are ignored from the start, as in a script's background, they would stay so in what is run.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("enough")
 	c := command.Command{
 		Args: command.Shell(`trap 'echo cleaned > cleaned; exit 1' INT; sleep 1000 >/dev/null 2>&1 & echo $! > pid; echo ready; wait`), Dir: dir,
-		Environ: os.Environ(), Line: func(string) { cancel(stop) }, Grace: time.Hour,
+		Environ: os.Environ(), Line: func(string) { cancel(stop) }, Grace: 5 * time.Minute,
 	}
 	if err := c.Run(ctx); !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
