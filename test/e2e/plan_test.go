@@ -174,6 +174,28 @@ stringData: {password: {{ .Values.password }}, token: {{ randAlphaNum 12 }}}
 	p.davit("run", "--plan", "plan.json").ok().says("release/shop configured")
 }
 
+// TestPlanWithKpt has a script in the place of kpt, which cannot be installed everywhere: it says what kpt 1.0 says in a dry run.
+func TestPlanWithKpt(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.write("skaffold.yaml", "apiVersion: skaffold/v4beta14\nkind: Config\nmanifests: {rawYaml: [more.yaml]}\ndeploy: {kpt: {}}\n")
+	p.write("more.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\n")
+	said := func(what, name, status string) string {
+		return `echo '{"type":"` + what + `","group":"","kind":"ConfigMap","name":"` + name + `","namespace":"` + p.namespace + `","status":"` + status + "}'\n"
+	}
+	p.write("bin/kpt", "#!/bin/sh\ncase \"$1 $2\" in\n'pkg init') echo 'kind: Kptfile' > \"$3/Kptfile\";;\n'live apply')\n"+
+		"case \"$*\" in *--dry-run*) ;; *) echo 'not a dry run'; exit 1;; esac\n"+
+		said("apply", "one", `Successful"`)+said("apply", "two", `Skipped","error":"inventory policy prevented actuation"`)+said("prune", "old", `Successful"`)+";;\nesac\n")
+	p.output("chmod", "+x", "bin/kpt")
+	p.env = []string{"PATH=" + filepath.Join(p.dir, "bin") + ":" + os.Getenv("PATH")}
+	p.davit("plan").fails(1).says(", by kpt", "+ create configmap/one", "! fail configmap/two", "kpt does not apply it: inventory policy prevented actuation", "- prune configmap/old",
+		"1 object to create, 1 object to prune, 1 object refused.")
+	if _, err := os.Stat(filepath.Join(p.dir, ".kpt-pipeline")); err == nil {
+		t.Error("a plan wrote a package")
+	}
+	p.davit("run").fails(1).complains("not a dry run")
+}
+
 func (p *project) object(name string) metav1.Object {
 	p.t.Helper()
 	d, err := suite.client.AppsV1().Deployments(p.namespace).Get(p.t.Context(), name, metav1.GetOptions{})
