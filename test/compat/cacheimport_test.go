@@ -91,8 +91,8 @@ func TestCacheImport(t *testing.T) {
 	s.imports("-d", registry)
 
 	s.environ = append(s.environ, "KUBECONFIG="+nodes(t, []string{"linux/" + runtime.GOARCH}))
-	s.builds("-d", registry, "-p", "first", "--check-cluster-node-platforms")
-	s.imports("-d", registry, "-p", "first", "--check-cluster-node-platforms=false")
+	s.builds("-d", registry, "-p", "first", "-b", "golden-target", "--check-cluster-node-platforms")
+	s.imports("-d", registry, "-p", "first", "-b", "golden-target")
 
 	base, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, Config: v1.Config{OnBuild: []string{"COPY trigger /"}}})
 	if err != nil {
@@ -108,7 +108,7 @@ func TestCacheImport(t *testing.T) {
 	s.dir = t.TempDir()
 	writeFiles(t, s.dir, map[string]string{
 		"skaffold.yaml": "apiVersion: skaffold/v4beta14\nkind: Config\nbuild:\n  tagPolicy: {envTemplate: {template: v1}}\n  artifacts: [{image: above-base}]\n",
-		"Dockerfile":    "ARG OF\nFROM " + registry + "/base:v1\nCOPY own /\n", "own": "own\n", "trigger/file": "file\n", "else": "else\n",
+		"Dockerfile":    "FROM " + registry + "/base:v1\nCOPY own /\n", "own": "own\n", "trigger/file": "file\n", "else": "else\n",
 	})
 	s.builds("-d", registry)
 	s.imports("-d", registry)

@@ -18,7 +18,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -31,8 +30,6 @@ type Image struct {
 	Digest string `yaml:"digest"`
 	ID     string `yaml:"id"`
 }
-
-var isHash = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Read reads Skaffold's file: images by their hashes.
 func Read(file string) (map[string]Image, error) {
@@ -49,7 +46,7 @@ func Read(file string) (map[string]Image, error) {
 		return nil, fmt.Errorf("reading Skaffold's cache %s: %w", file, err)
 	}
 	for hash := range images {
-		if !isHash.MatchString(hash) {
+		if _, err := hex.DecodeString(hash); err != nil || len(hash) != 2*sha256.Size {
 			return nil, fmt.Errorf("%s is no cache of Skaffold's: it should hold hashes of 64 hexadecimal digits, and has %.80q", file, hash)
 		}
 	}
