@@ -41,9 +41,9 @@ func (c *cluster) mustRun(images []kube.Built, manifests ...string) {
 }
 
 // failsWith runs and expects an error that says all of these.
-func (c *cluster) failsWith(o kube.WaitOptions, manifest string, parts ...string) {
+func (c *cluster) failsWith(manifest string, parts ...string) {
 	c.t.Helper()
-	c.waitFails(c.mustApply(manifest).Objects, o, parts...)
+	c.waitFails(c.mustApply(manifest).Objects, kube.WaitOptions{}, parts...)
 }
 
 // waitFails is failsWith for what is applied already.
@@ -149,28 +149,28 @@ func TestImageThatCannotBePulled(t *testing.T) {
 	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
 		t.Run(kind, func(t *testing.T) {
 			c.t = t
-			c.failsWith(kube.WaitOptions{}, workload(kind, strings.ToLower(kind), missing, ""), "cannot pull image", "davit-missing", "not found", "test.yaml:1", "container main")
+			c.failsWith(workload(kind, strings.ToLower(kind), missing, ""), "cannot pull image", "davit-missing", "not found", "test.yaml:1", "container main")
 		})
 	}
 	c.t = t
-	c.failsWith(kube.WaitOptions{}, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+missing+`"}]}}}}`, "job.batch/j", "cannot pull")
-	c.failsWith(kube.WaitOptions{}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: main, image: "UPPER/case"}]}}`, "pod/p", "UPPER/case", "invalid reference format")
+	c.failsWith(`{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+missing+`"}]}}}}`, "job.batch/j", "cannot pull")
+	c.failsWith(`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: main, image: "UPPER/case"}]}}`, "pod/p", "UPPER/case", "invalid reference format")
 }
 
 func TestCrashShowsTheLastLines(t *testing.T) {
 	c := newCluster(t)
 	bad := c.image("echo cannot find my database; exit 3")
-	c.failsWith(kube.WaitOptions{}, deployment("web", bad.ref), "deployment.apps/web", "pod web-", "container main", "exit code 3", "\n    cannot find my database")
-	c.failsWith(kube.WaitOptions{}, `{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}}}`,
+	c.failsWith(deployment("web", bad.ref), "deployment.apps/web", "pod web-", "container main", "exit code 3", "\n    cannot find my database")
+	c.failsWith(`{apiVersion: batch/v1, kind: Job, metadata: {name: j}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}}}`,
 		"job.batch/j", "BackoffLimitExceeded", "cannot find my database")
-	c.failsWith(kube.WaitOptions{}, `{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
+	c.failsWith(`{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: "`+bad.ref+`"}]}}`, "pod/p", "exit code 3", "cannot find my database")
 }
 
 // The pods of the generation before may fail as they like.
 func TestOldPodsDoNotCount(t *testing.T) {
 	c := newCluster(t)
 	bad, good := c.image("exit 3"), c.image(forever)
-	c.failsWith(kube.WaitOptions{}, deployment("web", bad.ref), "exit code 3")
+	c.failsWith(deployment("web", bad.ref), "exit code 3")
 	c.mustRun(good.proof("web"), deployment("web", good.ref))
 	if want := "deployment.apps/web main 1 " + good.digest; c.proofs() != want {
 		t.Errorf("proved %q, want %q", c.proofs(), want)
@@ -215,9 +215,9 @@ func TestWhatKeepsPodsFromBeingMade(t *testing.T) {
 		_, found, _ := unstructured.NestedString(u.Object, "status", "hard", "pods")
 		return found
 	})
-	c.failsWith(kube.WaitOptions{}, deployment("web", good.ref), "deployment.apps/web", "exceeded quota: q", "raise the quota")
+	c.failsWith(deployment("web", good.ref), "deployment.apps/web", "exceeded quota: q", "raise the quota")
 	db := workload("StatefulSet", "db", good.ref, "serviceName: s")
-	c.failsWith(kube.WaitOptions{}, db, "statefulset.apps/db", "exceeded quota: q")
+	c.failsWith(db, "statefulset.apps/db", "exceeded quota: q")
 	// What was warned of before the quota was raised is over.
 	c.mustApply(`{apiVersion: v1, kind: ResourceQuota, metadata: {name: q}, spec: {hard: {pods: "9"}}}`)
 	c.mustRun(good.proof("db"), db)
@@ -246,9 +246,9 @@ func TestWhatKeepsPodsFromStarting(t *testing.T) {
 	c := newCluster(t)
 	good := c.image(forever)
 	withSecret := strings.Replace(deployment("web", good.ref), "image:", "envFrom: [{secretRef: {name: missing}}], image:", 1)
-	c.failsWith(kube.WaitOptions{}, withSecret, "deployment.apps/web", `secret "missing" not found`)
+	c.failsWith(withSecret, "deployment.apps/web", `secret "missing" not found`)
 	noCommand := strings.Replace(deployment("cmd", good.ref), "image:", "command: [/no/such/program], image:", 1)
-	c.failsWith(kube.WaitOptions{}, noCommand, "cannot be started", "/no/such/program")
+	c.failsWith(noCommand, "cannot be started", "/no/such/program")
 	notReady := strings.Replace(deployment("probe", good.ref), "image:", "readinessProbe: {periodSeconds: 1, exec: {command: [/bin/busybox, \"false\"]}}, image:", 1)
 	applied := c.mustApply(notReady).Objects
 	eventually(t, "a readiness probe has failed", func() bool {
@@ -262,14 +262,14 @@ func TestVolumeThatIsNotThere(t *testing.T) {
 	c := newCluster(t)
 	good := c.image(forever)
 	noVolume := strings.Replace(deployment("mount", good.ref), "image:", "volumeMounts: [{name: conf, mountPath: /conf}], image:", 1) + "      volumes: [{name: conf, configMap: {name: missing}}]\n"
-	c.failsWith(kube.WaitOptions{}, noVolume, "a volume cannot be mounted", `configmap "missing" not found`)
+	c.failsWith(noVolume, "a volume cannot be mounted", `configmap "missing" not found`)
 }
 
 func TestNoNodeTakesThePod(t *testing.T) {
 	c := newCluster(t)
 	good := c.image(forever)
 	noNode := deployment("node", good.ref) + "      nodeSelector: {no: such}\n"
-	c.failsWith(kube.WaitOptions{}, noNode, "no node takes the pod", "node affinity/selector")
+	c.failsWith(noNode, "no node takes the pod", "node affinity/selector")
 }
 
 // One that fails does not hide the others.
