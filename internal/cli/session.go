@@ -234,7 +234,7 @@ func projectName(ctx context.Context, w World) string {
 
 func (s *session) pipeline(b *buildFlags) {
 	s.pipe = &pipeline.Pipeline{
-		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(),
+		Sink: s.sink, Now: s.world.Now, Environ: s.world.Environ, Kube: s.kube, HookEnv: s.hookEnv(), Bases: plan.Bases(s.configs),
 		ReleaseClaims: s.world.cacheDir("releases"),
 	}
 	if b != nil {

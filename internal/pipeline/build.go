@@ -25,7 +25,6 @@ type Image struct {
 	Ref    string   // name:tag@digest; name:<id> when only a Docker Engine has it, see pin
 	Digest string   // "sha256:..." of the manifest or index; of the image itself when it was only loaded
 	Index  bool     // it may hold images of several platforms
-	Base   bool     // another artifact stands on it
 	Local  bool     // the Docker Engine has it, and no registry
 	Loaded []string // digests under which nodes may know an image that is Local
 	Found  bool     // a manifest names it, and nothing else is known of it
@@ -45,23 +44,11 @@ func (p *Pipeline) Build(ctx context.Context, artifacts []plan.Artifact) ([]Imag
 	if err := r.run(ctx, artifacts); err != nil {
 		return nil, err
 	}
-	images, bases := make([]Image, len(artifacts)), basesOf(artifacts)
+	images := make([]Image, len(artifacts))
 	for i, a := range artifacts {
 		images[i] = r.done[a.Image].image
-		images[i].Base = bases[a.Image]
 	}
 	return images, nil
-}
-
-// basesOf names the images that artifacts stand on.
-func basesOf(artifacts []plan.Artifact) map[string]bool {
-	bases := map[string]bool{}
-	for _, a := range artifacts {
-		for _, r := range a.Requires {
-			bases[r.Image] = true
-		}
-	}
-	return bases
 }
 
 // retag gives images that exist under another tag the one that they are to have. By its digest an image can be used all the same, so whoever may

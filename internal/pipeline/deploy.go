@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,16 +17,17 @@ import (
 
 // setImages writes the built references and the labels that were asked for into the objects, and says which artifacts nothing uses.
 func (p *Pipeline) setImages(rendered []Rendered, images []Image) error {
-	refs, bases := make(map[string]string, len(images)), map[string]bool{}
+	refs, unlisted := make(map[string]string, len(images)), map[string]bool{}
+	maps.Copy(unlisted, p.Bases)
 	for _, i := range images {
-		refs[i.Name], bases[i.Name] = i.Ref, i.Base
+		refs[i.Name] = i.Ref
 	}
 	var all []manifest.Object
 	var rules []manifest.Rules
 	for _, r := range rendered {
 		all, rules = append(all, r.all()...), append(rules, r.Rules...)
 		for image := range r.Docker.Images() {
-			bases[image] = true // it need not be in a manifest either
+			unlisted[image] = true
 		}
 	}
 	selector, err := manifest.NewSelector(rules...)
@@ -36,7 +38,7 @@ func (p *Pipeline) setImages(rendered []Rendered, images []Image) error {
 		switch {
 		case r.Assumed != "":
 			p.warn("the manifests have no image %s, so %s is taken to be it: name the artifact %s to be sure", r.Image, r.Assumed, r.Assumed)
-		case bases[r.Image] && r.Used == 0: // it is in the image of another artifact
+		case unlisted[r.Image] && r.Used == 0: // it is in the image of another artifact
 		case r.Used > 0 && len(r.Similar) > 0:
 			p.Sink.Emit(event.Info{Message: fmt.Sprintf("images that look like artifact %s and are left as they are: %s", r.Image, strings.Join(r.Similar, ", "))})
 		case r.Used > 0:

@@ -26,8 +26,9 @@ type Pipeline struct {
 	Environ []string // of hooks
 	HookEnv hook.Env // what all hooks are told
 	Nodes   NodeOptions
-	Workers int  // builds at a time
-	NoCache bool // build everything
+	Workers int             // builds at a time
+	NoCache bool            // build everything
+	Bases   map[string]bool // images that need no manifest, since other artifacts stand on them
 
 	Inputs        *inputs.Reader
 	PullingInputs *inputs.Reader // of artifacts whose base images are asked for anew

@@ -124,7 +124,7 @@ func (s *seen) add(one plan.PlannedObject, hidden any) {
 // expectedImages gives the images as Build and LoadImages would, with a stand-in for each digest that is not known yet. The second result is the
 // stand-ins.
 func (p *Pipeline) expectedImages(artifacts []plan.Artifact) ([]Image, []string, error) {
-	images, bases := make([]Image, len(artifacts)), basesOf(artifacts)
+	images := make([]Image, len(artifacts))
 	var standins []string
 	for i, a := range artifacts {
 		digest := plan.Standin(i)
@@ -134,7 +134,6 @@ func (p *Pipeline) expectedImages(artifacts []plan.Artifact) ([]Image, []string,
 			standins = append(standins, digest)
 		}
 		images[i] = p.image(a, digest)
-		images[i].Base = bases[a.Image]
 		if !a.Push {
 			named, err := reference.ParseNormalizedNamed(a.Ref.Name)
 			if err != nil {
