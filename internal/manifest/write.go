@@ -5,38 +5,58 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Write writes objects as a stream of YAML documents, indented by two as Kubernetes people write it.
+// Write writes objects as a stream of YAML documents, indented by two as Kubernetes people write it, each after a ---.
 func Write(w io.Writer, objects []Object) error {
-	const worthwhile = 64 // objects, for another goroutine
-	workers := min(runtime.GOMAXPROCS(0), 1+len(objects)/worthwhile)
-	texts, errs := make([]bytes.Buffer, workers), make([]error, workers)
-	var wait sync.WaitGroup
-	for i := range workers {
-		wait.Go(func() {
-			errs[i] = writeAll(&texts[i], objects[len(objects)*i/workers:len(objects)*(i+1)/workers])
-		})
+	if len(objects) == 0 {
+		return nil
 	}
-	wait.Wait()
-	for i := range workers {
-		if errs[i] != nil {
-			return errs[i]
+	if _, err := io.WriteString(w, separator); err != nil {
+		return err
+	}
+	return Stream(w, objects)
+}
+
+const separator = "---\n"
+
+// Stream writes objects as `render` prints them: YAML documents with --- between them, and none before the first, as Skaffold's are. Order
+// and comments are those of the sources, so that equal sources give equal bytes.
+func Stream(w io.Writer, objects []Object) error {
+	const worthwhile = 64 // objects, for another goroutine
+	workers := runtime.GOMAXPROCS(0)
+	texts, errs := make([]bytes.Buffer, workers), make([]error, workers)
+	first := true
+	for batch := range slices.Chunk(objects, worthwhile*workers) { // so that the text is not in memory as a whole
+		var wait sync.WaitGroup
+		parts := slices.Collect(slices.Chunk(batch, worthwhile))
+		for i, part := range parts {
+			wait.Go(func() { errs[i] = writeAll(&texts[i], part, first && i == 0) })
 		}
-		if _, err := texts[i].WriteTo(w); err != nil {
-			return err
+		wait.Wait()
+		for i := range parts {
+			if errs[i] != nil {
+				return errs[i]
+			}
+			if _, err := texts[i].WriteTo(w); err != nil {
+				return err
+			}
 		}
+		first = false
 	}
 	return nil
 }
 
-func writeAll(b *bytes.Buffer, objects []Object) error {
-	for _, o := range objects {
-		b.WriteString("---\n")
+func writeAll(b *bytes.Buffer, objects []Object, first bool) error {
+	for i, o := range objects {
+		if i > 0 || !first {
+			b.WriteString(separator)
+		}
 		if text, ok := writeMapping(b.AvailableBuffer(), o.Node, 0, false); ok {
 			b.Write(text)
 			continue

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -83,5 +84,33 @@ func TestWriteAsYAMLOthers(t *testing.T) {
 	})
 	if t.Logf("%d of %d documents written without package yaml", alone, documents); alone == 0 {
 		t.Error("nothing was compared")
+	}
+}
+
+func TestStream(t *testing.T) {
+	var out bytes.Buffer
+	if err := Stream(&out, parse(t, "kind: Pod # first\napiVersion: v1\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: b}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if want := "kind: Pod # first\napiVersion: v1\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: b}\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+// TestStreamOfMany has more objects than are written at a time: all are there, in order.
+func TestStreamOfMany(t *testing.T) {
+	var texts []string
+	for i := range 3000 {
+		texts = append(texts, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c%d\n", i))
+	}
+	want := strings.Join(texts, "---\n")
+	objects := parse(t, want)
+	var out bytes.Buffer
+	if err := Stream(&out, objects); err != nil || out.String() != want {
+		t.Errorf("error %v, %d bytes, want %d", err, out.Len(), len(want))
+	}
+	out.Reset()
+	if err := Write(&out, objects); err != nil || out.String() != "---\n"+want {
+		t.Errorf("error %v, %d bytes, want %d", err, out.Len(), len(want)+4)
 	}
 }
