@@ -43,7 +43,7 @@ type impatient struct {
 
 func (c *impatient) Read(p []byte) (int, error) {
 	if err := c.wait(); err != nil {
-		return 0, err
+		return 0, c.why(err)
 	}
 	n, err := c.Conn.Read(p)
 	return n, c.why(err)
@@ -51,7 +51,7 @@ func (c *impatient) Read(p []byte) (int, error) {
 
 func (c *impatient) Write(p []byte) (int, error) {
 	if err := c.wait(); err != nil {
-		return 0, err
+		return 0, c.why(err)
 	}
 	n, err := c.Conn.Write(p)
 	if err == nil {
