@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -115,11 +114,18 @@ func (o *filterOptions) read(ctx context.Context, w World, sink event.Sink) ([]m
 
 // writeObjects writes manifests to a file, or to standard output where none is named.
 func writeObjects(w World, file string, objects []manifest.Object) error {
-	var text bytes.Buffer
-	if err := manifest.Stream(&text, objects); err != nil {
+	out, end := w.Stdout, func() error { return nil }
+	if file != "" {
+		f, err := os.Create(w.path(file))
+		if err != nil {
+			return fmt.Errorf("writing the manifests: %w", err)
+		}
+		out, end = f, f.Close
+	}
+	if err := errors.Join(manifest.Stream(out, objects), end()); err != nil {
 		return fmt.Errorf("writing the manifests: %w", err)
 	}
-	return writeOutput(w, file, text.Bytes())
+	return nil
 }
 
 // read gives the values of the flags; those of --set count before those of the file.
