@@ -121,7 +121,7 @@ func passing(err error) bool {
 }
 
 // outage is how long the server may be away in the midst of a run.
-const outage = 30 * time.Second
+const outage = time.Minute
 
 // again calls do until it succeeds, or its error is not one that passes (as retry says), or patience is over.
 func again(ctx context.Context, patience time.Duration, retry func(error) bool, do func() error) error {

@@ -23,7 +23,7 @@ func component(t *testing.T, name string) (pid int) {
 	t.Helper()
 	var out []byte
 	var err error
-	for range 300 { // it fails until all of the box is of use
+	for range 1500 { // it fails until all of the box is of use
 		if out, err = exec.Command(filepath.Join(suite.root, "bin", "kubebox"), "status", "-o", "json").Output(); err == nil {
 			break
 		}
@@ -61,7 +61,7 @@ func crash(t *testing.T, name string) {
 // answers waits until the API server does.
 func answers(t *testing.T) {
 	t.Helper()
-	for range 300 {
+	for range 1500 {
 		if _, err := suite.client.Discovery().ServerVersion(); err == nil {
 			return
 		}

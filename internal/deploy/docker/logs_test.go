@@ -40,7 +40,7 @@ func TestTail(t *testing.T) {
 	began := time.Now()
 	started := deploy(image("web:1"))
 	lines := make(chan docker.Line, 100)
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer stop()
 	ended := make(chan struct{})
 	tailing := h.deployer()
