@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/davit-dev/davit/internal/config"
+	"github.com/davit-dev/davit/internal/image"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
 )
@@ -67,7 +68,11 @@ func runDelete(ctx context.Context, w World, o *deleteOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if rendered, err = s.pipe.RenderCharts(ctx, rendered, nameless(s.configs)); err != nil {
+	images, err := standins(s.configs)
+	if err != nil {
+		return err
+	}
+	if rendered, err = s.pipe.RenderCharts(ctx, rendered, images); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -94,13 +99,18 @@ func printDoomed(ctx context.Context, w World, s *session, rendered []pipeline.R
 	return nil
 }
 
-// nameless gives images of which nothing but the name is known: what is deleted is not asked what it runs.
-func nameless(configs []*config.Config) []pipeline.Image {
+// standins gives images of which only the name is true: what is deleted is not asked what it runs, but charts want a tag, and maybe a digest.
+func standins(configs []*config.Config) ([]pipeline.Image, error) {
 	var images []pipeline.Image
 	for _, c := range configs {
 		for _, a := range c.Model.Build.Artifacts {
-			images = append(images, pipeline.Image{Name: a.Image, Ref: a.Image})
+			ref, err := image.Parse(a.Image)
+			if err != nil {
+				return nil, err
+			}
+			ref.Tag, ref.Digest = "latest", plan.Standin(len(images))
+			images = append(images, prebuilt(a.Image, ref))
 		}
 	}
-	return images
+	return images, nil
 }
