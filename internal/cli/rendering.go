@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/kube"
@@ -38,6 +39,7 @@ func (s *session) rendering() pipeline.Rendering {
 		Engine: s.engine, DockerConfig: s.dockerConfig(),
 		Helm: helm.Options{
 			CacheDir: s.world.cacheDir("charts"), Keychain: s.chartKeychain(), Repositories: helm.RepositoriesFile(s.world.Getenv, s.world.Home),
+			Secrets: new(sync.Mutex),
 		},
 	}
 }

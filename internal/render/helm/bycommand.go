@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -24,6 +25,7 @@ type binary struct {
 	command command.Command
 	said    []string
 	dir     string // of files that it is given; goes with close
+	secrets *sync.Mutex
 }
 
 // newBinary finds the helm command; why says what for.
@@ -39,7 +41,7 @@ func newBinary(o Options, why string, sink event.Sink) (*binary, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &binary{path: path, dir: dir}
+	b := &binary{path: path, dir: dir, secrets: o.Secrets}
 	b.command = command.Command{Dir: o.Dir, Environ: o.Environ, Line: func(line string) {
 		b.said = append(b.said, line)
 		sink.Emit(event.Debug{Message: "helm: " + line})
@@ -51,6 +53,10 @@ func (b *binary) close() { _ = os.RemoveAll(b.dir) }
 
 // run gives what the command printed.
 func (b *binary) run(ctx context.Context, args ...string) ([]byte, error) {
+	if b.secrets != nil && args[0] == "secrets" {
+		b.secrets.Lock()
+		defer b.secrets.Unlock()
+	}
 	b.said = nil
 	b.command.Args = append([]string{b.path}, args...)
 	out, err := b.command.Output(ctx)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -70,6 +71,9 @@ type Options struct {
 	Keychain authn.Keychain // credentials for OCI registries; nil: none
 	// Repositories is the file of the repositories known to the helm command; see [RepositoriesFile].
 	Repositories string
+	// Secrets keeps helm-secrets from running twice at a time: it decrypts into a file beside the encrypted one, and takes that away. nil: nothing
+	// else runs.
+	Secrets *sync.Mutex
 	// Bucket copies what a gs:// address names and gives the folder it is in; nil makes such addresses an error.
 	Bucket       func(ctx context.Context, address string) (dir string, err error)
 	Capabilities *engine.Capabilities // nil: engine.DefaultCapabilities

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -218,4 +219,25 @@ func TestTheCommand(t *testing.T) {
 	if got := show(renderWith(t, r, helm.Options{Dir: dir, Environ: os.Environ()})); !strings.Contains(got, "color: blue") {
 		t.Errorf("got %s", got)
 	}
+}
+
+// TestSecretsOneAtATime has releases side by side share a file of secrets, which the plugin decrypts in its place and takes away.
+func TestSecretsOneAtATime(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "b/Chart.yaml"), []byte("{apiVersion: v2, name: b, version: 1.0.0}"))
+	write(t, filepath.Join(dir, "helm"), []byte("#!/bin/sh\nmkdir "+dir+"/secrets.yaml.dec || exit 1\nsleep 0.2\nrmdir "+dir+"/secrets.yaml.dec\n"))
+	if err := os.Chmod(filepath.Join(dir, "helm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := helm.Options{Dir: dir, LookPath: func(name string) (string, error) { return filepath.Join(dir, name), nil }, Secrets: new(sync.Mutex)}
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			r := helm.Release{Name: "r", Chart: filepath.Join(dir, "b"), Secrets: true, SkipDependencies: true}
+			if got := renderWith(t, r, o); got.err != nil {
+				t.Error(got.err)
+			}
+		})
+	}
+	group.Wait()
 }
