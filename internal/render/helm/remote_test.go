@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -240,4 +241,51 @@ func TestSecretsOneAtATime(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// TestRealSecrets renders with helm-secrets, whose plugins are in the folder DAVIT_COMPAT_HELM_SECRETS, the helm command DAVIT_COMPAT_HELM, and sops and
+// age of PATH. Releases share the encrypted file; what is in it is in no event.
+func TestRealSecrets(t *testing.T) {
+	command, plugins := os.Getenv("DAVIT_COMPAT_HELM"), os.Getenv("DAVIT_COMPAT_HELM_SECRETS")
+	if command == "" || plugins == "" {
+		t.Skip("set DAVIT_COMPAT_HELM to a helm binary and DAVIT_COMPAT_HELM_SECRETS to a folder with its plugins of helm-secrets, and have sops and age-keygen")
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "b/Chart.yaml"), []byte("{apiVersion: v2, name: b, version: 1.0.0}"))
+	write(t, filepath.Join(dir, "b/templates/a.yaml"), []byte("{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {password: {{ .Values.password }}}}"))
+	write(t, filepath.Join(dir, "secrets.yaml"), []byte("password: hidden-42\n"))
+	t.Setenv("SOPS_AGE_KEY_FILE", filepath.Join(dir, "key"))
+	script := "age-keygen -o key 2>/dev/null && sops --encrypt --in-place --age $(age-keygen -y key) secrets.yaml && ! grep hidden secrets.yaml"
+	encrypt := exec.CommandContext(t.Context(), "sh", "-c", script)
+	encrypt.Dir = dir
+	if out, err := encrypt.CombinedOutput(); err != nil {
+		t.Fatalf("encrypting: %v: %s", err, out)
+	}
+	o := helm.Options{
+		Dir: dir, LookPath: func(string) (string, error) { return command, nil }, Secrets: new(sync.Mutex),
+		Environ: append(os.Environ(), "HELM_PLUGINS="+plugins, "PATH="+filepath.Dir(command)+string(filepath.ListSeparator)+os.Getenv("PATH")),
+	}
+	var said sync.Map
+	var group sync.WaitGroup
+	for i := range 3 {
+		group.Go(func() {
+			r := helm.Release{Name: fmt.Sprint("r", i), Chart: filepath.Join(dir, "b"), Secrets: true, SkipDependencies: true, ValuesFiles: []string{filepath.Join(dir, "secrets.yaml")}}
+			rendered, err := helm.Render(t.Context(), r, o, event.SinkFunc(func(e event.Event) { said.Store(fmt.Sprintf("%+v", e), true) }))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			objects, err := rendered.Template()
+			if got := show(result{objects: objects, err: err}); !strings.Contains(got, "password: hidden-42") {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+	group.Wait()
+	said.Range(func(text, _ any) bool {
+		if strings.Contains(text.(string), "hidden") {
+			t.Errorf("an event says %s", text)
+		}
+		return true
+	})
 }
