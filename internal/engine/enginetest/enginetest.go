@@ -106,7 +106,7 @@ func (m *Mortal) Kill(t testing.TB) {
 	if err := m.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-m.ended
+	_ = <-m.ended // it was killed
 	m.cmd = nil
 	left, err := os.ReadDir("/proc")
 	if err != nil {

@@ -46,7 +46,7 @@ func slow(conn net.Conn, pause time.Duration) error {
 		time.Sleep(pause)
 		_, err = io.CopyN(io.Discard, r.Body, 100<<10)
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return err
 	}
 	_, err = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
