@@ -112,7 +112,7 @@ manifests:
 				t.Fatal(err)
 			}
 			p.write("charts/my-app/templates/deployment.yaml",
-				strings.Replace(string(object), "gcr.io/my-project/my-web-app:latest", `"{{ .Values.image.repository }}:{{ .Values.image.tag }}"`, 1))
+				strings.Replace(string(object), "gcr.io/my-project/my-web-app:latest", `{{ .Values.image.repository }}:{{ .Values.image.tag }}`, 1))
 
 			run := p.davit("run", "-v", "info").ok().says("my-app -> localhost:", "Successfully built and tagged", "as built")
 			ref := regexp.MustCompile(`my-app -> (localhost:\S+):(\S+)`).FindStringSubmatch(run.stdout)
