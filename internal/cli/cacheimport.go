@@ -70,9 +70,13 @@ func (w World) skaffoldCache(file string) string {
 // hintImport names the command where nothing is known of any artifact, and Skaffold may know them.
 func (s *session) hintImport(artifacts []plan.Artifact) {
 	for _, a := range artifacts {
-		b, toBuild := a.State.(plan.Build)
-		if _, undecided := a.State.(plan.Undecided); !undecided && !(toBuild && slices.Equal(b.Why, []string{inputs.NoEntry})) {
+		switch state := a.State.(type) {
+		case plan.UpToDate:
 			return
+		case plan.Build:
+			if !slices.Equal(state.Why, []string{inputs.NoEntry}) {
+				return
+			}
 		}
 	}
 	file := s.world.skaffoldCache(s.cacheFile)
@@ -283,7 +287,7 @@ func (i *importer) look(ctx context.Context, artifacts []plan.Artifact) {
 }
 
 func ambiguous(other plan.Artifact) error {
-	return fmt.Errorf("Skaffold's hash of it is that of %s, too, which is made of other things", other.Image)
+	return fmt.Errorf("its hash for Skaffold is that of %s, too, which is made of other things", other.Image)
 }
 
 func sameInputs(a, b plan.Artifact) bool {
@@ -299,13 +303,13 @@ func (i *importer) find(sources map[string]skaffold.Sources, image string, style
 		}
 		found, ok := i.images[hash]
 		if ok && found == (skaffold.Image{}) {
-			return claim{err: errors.New("Skaffold's cache names no image for it")}
+			return claim{err: errors.New("its entry in Skaffold's cache names no image")}
 		}
 		if ok {
 			return claim{hash: hash, image: found}
 		}
 	}
-	return claim{err: errors.New("Skaffold's cache has no image of it as it is now")}
+	return claim{err: errors.New("there is no image of it as it is now in Skaffold's cache")}
 }
 
 // read reads what Skaffold's hash of an artifact is made of.

@@ -110,7 +110,7 @@ func TestCacheImport(t *testing.T) {
 // TestCacheImportRefuses gives entries that lead to no image, or to the wrong one.
 func TestCacheImportRefuses(t *testing.T) {
 	for _, c := range []struct{ name, architecture, entry, want string }{
-		{"no place", "", "{}", "golden-tree: not imported: Skaffold's cache names no image for it"},
+		{"no place", "", "{}", "golden-tree: not imported: its entry in Skaffold's cache names no image"},
 		{"not pushed", "", "{id: 'sha256:12'}", "golden-tree: not imported: it was built into the Docker Engine as sha256:12 and not pushed"},
 		{"gone", "", "{digest: 'sha256:" + strings.Repeat("0", 64) + "'}", "golden-tree: not imported: its image is gone: there is no "},
 		{"no digest", "", "{digest: 'latest'}", "golden-tree: not imported: "},
@@ -138,7 +138,7 @@ func TestCacheImportTellsTwinsApart(t *testing.T) {
 	}{
 		// What is made of the same has the same image, which is only in one repository here.
 		{".hidden", []string{"golden-tree: imported", "golden-twin: not imported: its image is gone"}},
-		{".moved", []string{"golden-tree: not imported: Skaffold's hash of it is that of golden-twin, too", "golden-twin: not imported: Skaffold's hash of it is that of golden-tree, too"}},
+		{".moved", []string{"golden-tree: not imported: its hash for Skaffold is that of golden-twin, too", "golden-twin: not imported: its hash for Skaffold is that of golden-tree, too"}},
 	} {
 		p, digest := newImporting(t, "")
 		p.knows("{digest: '" + digest + "'}")
