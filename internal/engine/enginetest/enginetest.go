@@ -106,7 +106,9 @@ func (m *Mortal) Kill(t testing.TB) {
 	if err := m.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = <-m.ended // it was killed
+	if err := <-m.ended; err == nil {
+		t.Error("the Docker Engine ended before it was killed")
+	}
 	m.cmd = nil
 	left, err := os.ReadDir("/proc")
 	if err != nil {
