@@ -57,7 +57,7 @@ type tailer struct {
 type followed struct {
 	id               string
 	container, image string
-	last             time.Time // what was told of it
+	out, err         time.Time // when what was told last of its outputs was written: one may overtake the other
 	starts           int       // that were seen
 	reading          bool
 }
@@ -116,7 +116,7 @@ func (t *tailer) take(ctx context.Context, id, name string, labels map[string]st
 	defer t.mu.Unlock()
 	f := t.known[id]
 	if f == nil {
-		f = &followed{id: id, container: name, image: image, last: t.since}
+		f = &followed{id: id, container: name, image: image, out: t.since, err: t.since}
 		t.known[id] = f
 	}
 	f.starts++
@@ -151,21 +151,27 @@ func (t *tailer) follow(ctx context.Context, f *followed) {
 
 // read tells what comes after what was told, until the container ends.
 func (t *tailer) read(ctx context.Context, f *followed) error {
+	since := f.out
+	if f.err.Before(since) {
+		since = f.err
+	}
 	stream, err := t.Client.ContainerLogs(ctx, f.id, client.ContainerLogsOptions{
-		ShowStdout: true, ShowStderr: true, Follow: true, Timestamps: true, Since: f.last.Format(time.RFC3339Nano),
+		ShowStdout: true, ShowStderr: true, Follow: true, Timestamps: true, Since: since.Format(time.RFC3339Nano),
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
-	told := f.last
-	line := func(at time.Time, text string) {
-		if at.After(told) {
-			f.last = at
-			t.line(Line{f.container, f.image, text})
-		}
+	after := func(last *time.Time) *messages {
+		told := *last
+		return &messages{line: func(at time.Time, text string) {
+			if at.After(told) {
+				*last = at
+				t.line(Line{f.container, f.image, text})
+			}
+		}}
 	}
-	stdout, stderr := &messages{line: line}, &messages{line: line}
+	stdout, stderr := after(&f.out), after(&f.err)
 	_, err = stdcopy.StdCopy(stdout, stderr, stream)
 	if err == nil {
 		stdout.flush()
