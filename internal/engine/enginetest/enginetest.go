@@ -5,6 +5,7 @@ package enginetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -114,12 +115,18 @@ func (m *Mortal) Kill(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range left { // its containerd, and the shims and programs of it
+	var doomed []int
+	for _, p := range left { // its containerd, the shims of that, and what runs in containers
 		if pid, err := strconv.Atoi(p.Name()); err == nil && m.owns(pid) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			for m.owns(pid) {
-				time.Sleep(10 * time.Millisecond)
-			}
+			doomed = append(doomed, pid)
+		}
+	}
+	for _, pid := range doomed {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for _, pid := range doomed {
+		for len(commandLine(pid)) > 0 { // a dead one has none, also before anybody waited for it
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	// A new Engine must not take a dead containerd that nobody has waited for yet for one that runs.
@@ -137,15 +144,33 @@ func (m *Mortal) Kill(t testing.TB) {
 	}
 }
 
-// owns says whether a process runs that is the Engine's; a dead one has no command line any more.
+// owns says whether a process or one above it names the Engine's folder, as all of an Engine's do but those in containers.
 func (m *Mortal) owns(pid int) bool {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return err == nil && strings.Contains(string(line), m.dir)
+	for pid > 1 {
+		if strings.Contains(commandLine(pid), m.dir) {
+			return true
+		}
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, after, _ := strings.Cut(string(stat), ") ") // its own name is in parentheses
+		var state string
+		if _, err := fmt.Sscan(after, &state, &pid); err != nil {
+			return false // it is gone
+		}
+	}
+	return false
+}
+
+func commandLine(pid int) string {
+	line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // none when it is gone
+	return string(line)
 }
 
 func (m *Mortal) stop(t testing.TB) {
 	if m.cmd == nil {
 		return
+	}
+	if err := m.clear(context.WithoutCancel(t.Context())); err != nil {
+		t.Log(err) // the test may have broken it
 	}
 	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
@@ -153,6 +178,26 @@ func (m *Mortal) stop(t testing.TB) {
 	if err := <-m.ended; err != nil {
 		t.Errorf("the Docker Engine ended badly: %v\n%s", err, m.prints.String())
 	}
+}
+
+// clear removes the Engine's networks, which are bridges of this machine and would outlive it, with the containers in them.
+func (m *Mortal) clear(ctx context.Context) error {
+	client, err := engine.Open(m.Endpoint)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	all, err := client.ContainerList(ctx, docker.ContainerListOptions{All: true})
+	if err != nil {
+		return err
+	}
+	for _, c := range all.Items {
+		if _, err := client.ContainerRemove(ctx, c.ID, docker.ContainerRemoveOptions{Force: true}); err != nil {
+			return err
+		}
+	}
+	_, err = client.NetworkPrune(ctx, docker.NetworkPruneOptions{})
+	return err
 }
 
 // Open connects to an Engine until the test ends.
