@@ -319,10 +319,11 @@ func failsOnce(t *testing.T, b *pool.Builder) {
 	}
 }
 
-// slow is a build that works for long, until hurry is called: then it will not when it is begun again. How long is a secret, which is no input.
+// slow is a build that works for long, until hurry is called: then it will not when it is begun again. How long is a secret, which is no input; what it makes is
+// another thing in each test, as the pool's shared cache would have it otherwise.
 func slow(t *testing.T, image string) (r build.Request, hurry func()) {
 	t.Helper()
-	r = project(t, image, "RUN --mount=type=secret,id=pause echo working; sleep $(cat /run/secrets/pause); echo done > /done\n")
+	r = project(t, image, "RUN --mount=type=secret,id=pause echo working; sleep $(cat /run/secrets/pause); echo "+image+" of "+suite.run+" > /done\n")
 	spec := r.Spec.(build.Docker)
 	pause := build.Secret{ID: "pause", Source: filepath.Join(t.TempDir(), "pause")}
 	spec.Secrets = []build.Secret{pause}
