@@ -380,6 +380,7 @@ func survivesCut(t *testing.T, ns string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bothReady(t, ns) // another one that comes back meanwhile may be the artifact's own
 	said := &lines{}
 	r, hurry := slow(t, "cut")
 	built := make(chan error, 1)
@@ -396,6 +397,23 @@ func survivesCut(t *testing.T, ns string) {
 	}
 	if second := replicaOf(t, said, "cut"); second != first || !strings.Contains(said.String(), "the connection to the replica "+first+" was cut") {
 		t.Errorf("want the same replica again, and a word about it:\n%s", said)
+	}
+}
+
+// bothReady waits until a pool of two is whole.
+func bothReady(t *testing.T, ns string) {
+	t.Helper()
+	for ready := 0; ready != 2; time.Sleep(100 * time.Millisecond) {
+		pods, err := suite.admin.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready = 0
+		for _, p := range pods.Items {
+			if pool.Ready(&p) && p.DeletionTimestamp == nil {
+				ready++
+			}
+		}
 	}
 }
 
