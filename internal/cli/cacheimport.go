@@ -22,7 +22,6 @@ import (
 	"github.com/davit-dev/davit/internal/inputs"
 	"github.com/davit-dev/davit/internal/pipeline"
 	"github.com/davit-dev/davit/internal/plan"
-	"github.com/davit-dev/davit/internal/tag"
 )
 
 type importOptions struct {
@@ -335,10 +334,7 @@ func (i *importer) read(ctx context.Context, a plan.Artifact) (skaffold.Sources,
 			base, err := bases(ctx, ref, "linux/"+runtime.GOARCH)
 			return base.OnBuild, err
 		},
-		List: func(ctx context.Context, command, folder string) ([]byte, error) {
-			words := strings.Fields(command)
-			return tag.Exec(i.world.Environ)(ctx, folder, words[0], words[1:]...)
-		},
+		List: i.pipe.ListFiles,
 	}.Read(ctx, in)
 }
 

@@ -52,11 +52,7 @@ func (p *Pipeline) lookAtCloudRun(ctx context.Context, r Rendered, standins []st
 	if r.CloudRun == nil {
 		return nil, nil
 	}
-	objects, err := cloudRunObjects(r)
-	if err != nil {
-		return nil, err
-	}
-	deployer, err := p.CloudRun(ctx)
+	deployer, objects, err := p.cloudRunOf(ctx, r)
 	if err != nil {
 		return nil, err
 	}

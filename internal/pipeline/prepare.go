@@ -241,7 +241,7 @@ func (p *Pipeline) readSpec(ctx context.Context, d plan.Draft, refs map[string]s
 		return reader.Docker(ctx, dockerInputs(d, spec, refs))
 	case build.Custom:
 		reads := d.Reads
-		reads.BuildCommand, reads.Platforms, reads.Required, reads.Run = spec.Command, d.Platforms, d.Required(refs), p.list
+		reads.BuildCommand, reads.Platforms, reads.Required, reads.Run = spec.Command, d.Platforms, d.Required(refs), p.ListFiles
 		if len(reads.Platforms) == 0 {
 			reads.Platforms = []string{"linux/" + runtime.GOARCH} // as for Dockerfiles: what a cluster's nodes say changes no key then
 		}
@@ -254,8 +254,8 @@ func (p *Pipeline) readSpec(ctx context.Context, d plan.Draft, refs map[string]s
 	return inputs.Manifest{}, fmt.Errorf("reading the inputs of %s: davit does not build a %T", d.Image, d.Spec)
 }
 
-// list runs a command that lists files. As in Skaffold no shell is between, so that quotes reach it as they are written.
-func (p *Pipeline) list(ctx context.Context, command, folder string) ([]byte, error) {
+// ListFiles runs the command of a custom artifact that lists its files in a folder, and gives what it prints. As in Skaffold no shell is between, so that quotes reach it as they are written.
+func (p *Pipeline) ListFiles(ctx context.Context, command, folder string) ([]byte, error) {
 	words := strings.Fields(command)
 	return tag.Exec(p.Environ)(ctx, folder, words[0], words[1:]...)
 }
