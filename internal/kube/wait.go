@@ -72,7 +72,11 @@ func (c *Client) WaitAll(ctx context.Context, all []Awaited, sink event.Sink) (*
 	if len(w.workloads) == 0 {
 		return &Rollout{}, nil
 	}
-	if err := errors.Join(w.look(ctx), w.readClasses(ctx)); err != nil {
+	err := w.look(ctx)
+	if err == nil {
+		err = w.readClasses(ctx)
+	}
+	if err != nil {
 		return nil, oneIfUnreachable(err)
 	}
 	w.evaluate()
