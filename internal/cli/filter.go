@@ -116,7 +116,7 @@ func (o *filterOptions) read(ctx context.Context, w World, sink event.Sink) ([]m
 func writeObjects(w World, file string, objects []manifest.Object) error {
 	out, end := w.Stdout, func() error { return nil }
 	if file != "" {
-		f, err := os.Create(w.path(file))
+		f, err := os.OpenFile(w.path(file), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644) // as writeOutput
 		if err != nil {
 			return fmt.Errorf("writing the manifests: %w", err)
 		}

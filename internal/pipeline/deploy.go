@@ -38,7 +38,7 @@ func (p *Pipeline) setImages(rendered []Rendered, images []Image) error {
 		switch {
 		case r.Assumed != "":
 			p.warn("the manifests have no image %s, so %s is taken to be it: name the artifact %s to be sure", r.Image, r.Assumed, r.Assumed)
-		case unlisted[r.Image] && r.Used == 0: // it is in the image of another artifact
+		case unlisted[r.Image] && r.Used == 0: // it is in the image of another artifact, or runs in a Docker Engine
 		case r.Used > 0 && len(r.Similar) > 0:
 			p.Sink.Emit(event.Info{Message: fmt.Sprintf("images that look like artifact %s and are left as they are: %s", r.Image, strings.Join(r.Similar, ", "))})
 		case r.Used > 0:
