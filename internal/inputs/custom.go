@@ -61,13 +61,9 @@ func (r *Reader) Custom(ctx context.Context, c Custom) (Manifest, error) {
 }
 
 func (r *Reader) addListed(ctx context.Context, m *Manifest, c Custom) error {
-	out, err := c.Run(ctx, c.List, c.Context)
+	names, err := ListedFiles(ctx, c.Run, c.List, c.Context)
 	if err != nil {
 		return fmt.Errorf("listing the files of the artifact with %q: %w", c.List, err)
-	}
-	var names []string
-	if err := json.Unmarshal(out, &names); err != nil {
-		return fmt.Errorf("listing the files of the artifact with %q: it must print a JSON array of file names: %w", c.List, err)
 	}
 	col := &collector{tree: r.tree(c.Context, "", nil), ctx: ctx}
 	for _, name := range names {
@@ -77,6 +73,19 @@ func (r *Reader) addListed(ctx context.Context, m *Manifest, c Custom) error {
 	}
 	m.addFiles(col.files)
 	return nil
+}
+
+// ListedFiles gives the names that a command lists, which it prints as a JSON array.
+func ListedFiles(ctx context.Context, run func(ctx context.Context, command, folder string) ([]byte, error), command, folder string) ([]string, error) {
+	out, err := run(ctx, command, folder)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if err := json.Unmarshal(out, &names); err != nil {
+		return nil, fmt.Errorf("it must print a JSON array of file names: %w", err)
+	}
+	return names, nil
 }
 
 // listed takes one file or folder that a command named. One that is not there does not count, as in the reference.

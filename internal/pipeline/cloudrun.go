@@ -68,11 +68,7 @@ func (p *Pipeline) cloudRunHistory(ctx context.Context, d plan.Deployment) ([]cl
 	if d.CloudRun == nil {
 		return nil, nil
 	}
-	rendered, err := p.Render(ctx, []plan.Deployment{d}) // which names the services
-	if err != nil {
-		return nil, err
-	}
-	deployer, objects, err := p.cloudRunOf(ctx, rendered[0])
+	deployer, objects, err := p.inCloudRun(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -81,15 +77,20 @@ func (p *Pipeline) cloudRunHistory(ctx context.Context, d plan.Deployment) ([]cl
 
 // rollBackCloudRun leads requests to earlier revisions of the services of a deployment.
 func (p *Pipeline) rollBackCloudRun(ctx context.Context, d plan.Deployment, number int) error {
-	rendered, err := p.Render(ctx, []plan.Deployment{d})
-	if err != nil {
-		return err
-	}
-	deployer, objects, err := p.cloudRunOf(ctx, rendered[0])
+	deployer, objects, err := p.inCloudRun(ctx, d)
 	if err != nil {
 		return err
 	}
 	return p.stage(event.StageDeploy, func() error { return deployer.RollBack(ctx, d.CloudRun.Target, objects, number) })
+}
+
+// inCloudRun is cloudRunOf for a deployment that is not rendered yet: its manifests name the services.
+func (p *Pipeline) inCloudRun(ctx context.Context, d plan.Deployment) (*cloudrun.Deployer, []cloudrun.Object, error) {
+	rendered, err := p.Render(ctx, []plan.Deployment{d})
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.cloudRunOf(ctx, rendered[0])
 }
 
 // cloudRunOf gives what deploys a deployment to Cloud Run, and its objects.

@@ -2,7 +2,6 @@ package skaffold
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +16,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/davit-dev/davit/internal/config/model"
+	"github.com/davit-dev/davit/internal/inputs"
 )
 
 // runMode is the build argument that tells a Dockerfile which command builds it.
@@ -72,13 +72,9 @@ func pairs(names map[string]*string, values map[string]string) []string {
 }
 
 func (r Reader) listed(ctx context.Context, command, folder string) ([]string, error) {
-	out, err := r.List(ctx, command, folder)
+	files, err := inputs.ListedFiles(ctx, r.List, command, folder)
 	if err != nil {
 		return nil, fmt.Errorf("listing its files with %q: %w", command, err)
-	}
-	var files []string
-	if err := json.Unmarshal(out, &files); err != nil {
-		return nil, fmt.Errorf("listing its files with %q: it must print a JSON array of file names: %w", command, err)
 	}
 	return files, nil
 }
