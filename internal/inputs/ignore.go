@@ -44,30 +44,40 @@ func newIgnore(patterns []string) (*ignore, error) {
 
 // readIgnore reads the first of files that exists. Artifacts with the same patterns share what is made of them.
 func (r *Reader) readIgnore(files ...string) (*ignore, error) {
+	patterns, from, err := IgnorePatterns(files...)
+	if err != nil || from == "" {
+		return nil, err
+	}
+	key := strings.Join(patterns, "\n")
+	if g, ok := r.ignores.Load(key); ok {
+		return g.(*ignore), nil
+	}
+	g, err := newIgnore(patterns)
+	if err != nil {
+		return nil, fmt.Errorf("reading what to ignore from %s: %w", from, err)
+	}
+	r.ignores.Store(key, g)
+	return g, nil
+}
+
+// IgnorePatterns reads the patterns of the first of files that exists, and says which one that was; empty when none does.
+func IgnorePatterns(files ...string) (patterns []string, from string, err error) {
 	for _, name := range files {
 		f, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading what to ignore: %w", err)
+			return nil, "", fmt.Errorf("reading what to ignore: %w", err)
 		}
 		patterns, err := ignorefile.ReadAll(f)
 		_ = f.Close()
-		if err == nil {
-			key := strings.Join(patterns, "\n")
-			if g, ok := r.ignores.Load(key); ok {
-				return g.(*ignore), nil
-			}
-			var g *ignore
-			if g, err = newIgnore(patterns); err == nil {
-				r.ignores.Store(key, g)
-				return g, nil
-			}
+		if err != nil {
+			return nil, "", fmt.Errorf("reading what to ignore from %s: %w", name, err)
 		}
-		return nil, fmt.Errorf("reading what to ignore from %s: %w", name, err)
+		return patterns, name, nil
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
 // match says whether rel (slashes) is ignored, given the state of the folder it is in.

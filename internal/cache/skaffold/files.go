@@ -2,7 +2,6 @@ package skaffold
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/davit-dev/davit/internal/config/model"
 	"github.com/davit-dev/davit/internal/inputs"
@@ -136,7 +134,11 @@ func (r Reader) dockerFiles(ctx context.Context, a Artifact, d *dockerfile, writ
 	if err != nil {
 		return nil, err
 	}
-	ignore, err := readIgnore(a.Dockerfile+".dockerignore", filepath.Join(root, ".dockerignore"))
+	patterns, _, err := inputs.IgnorePatterns(a.Dockerfile+".dockerignore", filepath.Join(root, ".dockerignore"))
+	if err != nil {
+		return nil, err
+	}
+	ignore, err := patternmatcher.New(patterns)
 	if err != nil {
 		return nil, err
 	}
@@ -176,25 +178,6 @@ func existing(root string, sources []string) ([]string, error) {
 		return nil, fmt.Errorf("COPY %s: there is no such file in %s", strings.Join(sources, " "), root)
 	}
 	return all, nil
-}
-
-func readIgnore(files ...string) (*patternmatcher.PatternMatcher, error) {
-	for _, name := range files {
-		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading what to ignore: %w", err)
-		}
-		defer f.Close()
-		patterns, err := ignorefile.ReadAll(f)
-		if err != nil {
-			return nil, fmt.Errorf("reading what to ignore from %s: %w", name, err)
-		}
-		return patternmatcher.New(patterns)
-	}
-	return patternmatcher.New(nil)
 }
 
 // walk adds the files and empty folders below start that are not ignored. A folder that is named itself is entered all the same.
